@@ -1,0 +1,1 @@
+"""The nouns: frozen records, names, windows, clock, errors and ports. Standard library only."""

@@ -1,0 +1,298 @@
+"""A project: plain functions put together into a pipeline, from source tables to a business metric.
+
+The functions stay plain: a dataset's parameters are named like its parents (plus ``window`` if it wants it) and it
+returns a frame. Each method works as a decorator and as a call on a function that exists already.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Literal
+
+from headwater.core.assets import Asset, Layer, Read
+from headwater.core.errors import ProjectInvalid, UnknownName
+from headwater.core.names import NAME, Ref
+from headwater.core.windows import Calendar
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model of the project and the functions of its lifecycle.
+
+    Attributes:
+        name: Bare name, e.g. ``delay``.
+        features: The asset with one row per entity to score.
+        labels: The asset with one row per entity whose outcome is known.
+        entity: The column that joins features, predictions and labels.
+        outcome: The label column: 0 or 1.
+        columns: The feature columns, in the order the model wants them.
+        train: ``train(frame, seed) -> {part: object}``; frame is features joined with labels. Parts can be anything
+            picklable, typically scaler, model, calibrator and threshold.
+        score: ``score(parts, served) -> frame`` with a row per row of ``served``, in the same order, and columns
+            ``p`` (probability) and ``decision`` (0 or 1).
+        serve: ``serve(features) -> frame``: what the online store hands to the scorer; None: the features as they are.
+        cost: ``cost(rows) -> series``: the business metric per row. ``rows`` has the prediction log's columns, the
+            label's columns and nothing else; label columns other than the outcome are null where unknown.
+        unit: What the cost is counted in.
+    """
+
+    name: str
+    features: str
+    labels: str
+    entity: str
+    outcome: str
+    columns: tuple[str, ...]
+    train: Function
+    score: Function
+    serve: Function | None = None
+    cost: Function | None = None
+    unit: str = "cost"
+    carry: tuple[str, ...] = ()
+
+    @property
+    def served(self) -> str:
+        """Name of the asset that holds the features as the server saw them."""
+        return f"{self.name}_served"
+
+    @property
+    def predictions(self) -> str:
+        """Name of the asset that holds the prediction log."""
+        return f"{self.name}_predictions"
+
+
+@dataclass
+class Project:
+    """A pipeline put together from plain functions.
+
+    Args:
+        name: Namespace of all names, e.g. ``nyc``.
+        every: Length of a window, ``1d`` or ``1h``.
+        timezone: IANA zone that days are cut in.
+        holidays: Window keys (days) treated as a slot of their own by monitors.
+
+    Example:
+        >>> project = Project("shop")
+        >>> @project.source(key=["id"])
+        ... def raw_orders(window):
+        ...     return None
+        >>> @project.dataset(key=["id"])
+        ... def orders(raw_orders):
+        ...     return raw_orders
+        >>> [asset.name for asset in project.ordered()]
+        ['raw_orders', 'orders']
+    """
+
+    name: str
+    every: str = "1d"
+    timezone: str = "UTC"
+    holidays: tuple[str, ...] = ()
+    assets: dict[str, Asset] = field(default_factory=dict, init=False)
+    functions: dict[str, Function] = field(default_factory=dict, init=False)
+    models: dict[str, Model] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise ProjectInvalid(f"`{self.name}` cannot name a project", hint="use lower-case letters, digits and _")
+        Calendar(self.every, self.timezone)
+
+    @property
+    def calendar(self) -> Calendar:
+        """The calendar that cuts this project's time into windows."""
+        return Calendar(self.every, self.timezone)
+
+    def ref(self, name: str, kind: str = "dataset", version: str | None = None) -> str:
+        """Write the full reference of a bare name."""
+        return str(Ref(kind, self.name, name, version))
+
+    def source(
+        self,
+        function: Function | None = None,
+        *,
+        name: str | None = None,
+        key: Sequence[str] = (),
+        time: str | None = None,
+        lag: int = 0,
+        snapshot: bool = False,
+        side: Literal["data", "ml"] = "data",
+    ) -> Any:
+        """Add a source: ``function(window) -> frame`` lands one window (or a range) as it comes from outside."""
+
+        def add(made: Function) -> Function:
+            asset = Asset(
+                name=name or _name_of(made),
+                layer="raw",
+                lag=lag,
+                snapshot=snapshot,
+                key=tuple(key),
+                time=time,
+                side=side,
+                recomputable=False,
+            )
+            return self._add(asset, made)
+
+        return add if function is None else add(function)
+
+    def dataset(
+        self,
+        function: Function | None = None,
+        *,
+        name: str | None = None,
+        parents: Sequence[str] | None = None,
+        layer: Layer = "modeled",
+        key: Sequence[str] = (),
+        time: str | None = None,
+        lag: int = 0,
+        lookback: Mapping[str, int] | None = None,
+        snapshot: bool = False,
+        side: Literal["data", "ml"] | None = None,
+    ) -> Any:
+        """Add a dataset: a pure function of its parents' frames, over one window or a range of windows.
+
+        Parents are the function's parameter names, or ``parents`` in parameter order when they differ. A parameter
+        named ``window`` receives the window. ``lookback`` says how many windows before its own a dataset reads of a
+        parent.
+        """
+
+        def add(made: Function) -> Function:
+            named = list(parents) if parents is not None else _parents_of(made)
+            back = dict(lookback or {})
+            for extra in set(back) - set(named):
+                raise UnknownName.of("parent", extra, named)
+            asset = Asset(
+                name=name or _name_of(made),
+                layer=layer,
+                reads=tuple(Read(parent, back.get(parent, 0)) for parent in named),
+                lag=lag,
+                snapshot=snapshot,
+                key=tuple(key),
+                time=time,
+                side=side or ("ml" if layer in ("feature", "label") else "data"),
+            )
+            return self._add(asset, made)
+
+        return add if function is None else add(function)
+
+    def features(self, function: Function | None = None, **options: Any) -> Any:
+        """Add a feature view: a dataset of the feature layer, one row per entity to score, owned by the ml side."""
+        return self.dataset(function, layer="feature", **options)
+
+    def labels(self, function: Function | None = None, **options: Any) -> Any:
+        """Add a label build: a dataset of the label layer, owned by the ml side; ``lag`` says how late it comes."""
+        return self.dataset(function, layer="label", **options)
+
+    def model(
+        self,
+        name: str,
+        *,
+        features: str,
+        labels: str,
+        entity: str,
+        outcome: str,
+        columns: Sequence[str],
+        train: Function,
+        score: Function,
+        serve: Function | None = None,
+        cost: Function | None = None,
+        unit: str = "cost",
+        carry: Sequence[str] = (),
+    ) -> Model:
+        """Add a model on top of a feature view and a label build.
+
+        ``carry`` names columns of the feature view that the prediction log keeps beside the features, e.g. what the
+        business metric needs.
+        """
+        for asset in (features, labels):
+            if asset not in self.assets:
+                raise UnknownName.of("dataset", asset, self.assets)
+        model = Model(
+            name=name,
+            features=features,
+            labels=labels,
+            entity=entity,
+            outcome=outcome,
+            columns=tuple(columns),
+            train=train,
+            score=score,
+            serve=serve,
+            cost=cost,
+            unit=unit,
+            carry=tuple(carry),
+        )
+        if not NAME.fullmatch(name) or name in self.models:
+            raise ProjectInvalid(f"model `{name}` is there already or cannot be a name")
+        self.models[name] = model
+        view = self.assets[features]
+        common: dict[str, Any] = {"key": (entity,), "lag": view.lag, "side": "ml"}
+        self.assets[model.served] = Asset(name=model.served, layer="served", reads=(Read(features),), **common)
+        self.assets[model.predictions] = Asset(
+            name=model.predictions, layer="prediction", reads=(Read(model.served),), **common
+        )
+        self.functions[model.served] = serve or _as_they_are
+        self.functions[model.predictions] = score
+        return model
+
+    def replace(self, name: str, function: Function) -> None:
+        """Deploy new code for an asset: a changed feed for a source, a changed function for anything else.
+
+        For ``<model>_served`` it is the online path, for ``<model>_predictions`` the scoring code.
+        """
+        if name not in self.assets:
+            raise UnknownName.of("dataset", name, self.assets)
+        self.functions[name] = function
+
+    def ordered(self) -> list[Asset]:
+        """Return the assets in an order in which parents come first; raise `ProjectInvalid` if that is impossible."""
+        for asset in self.assets.values():
+            for read in asset.reads:
+                parent = self.assets.get(read.parent)
+                if parent is None:
+                    raise ProjectInvalid(
+                        f"dataset `{asset.name}` reads `{read.parent}`, which does not exist",
+                        hint=UnknownName.of("dataset", read.parent, self.assets).hint,
+                    )
+                if parent.lag > asset.lag + read.lookback and not parent.snapshot:
+                    raise ProjectInvalid(
+                        f"dataset `{asset.name}` reads `{read.parent}`, which comes {parent.lag} windows late",
+                        hint=f"give it lookback={{'{read.parent}': {parent.lag - asset.lag}}} or more, or a lag",
+                    )
+        try:
+            order = list(TopologicalSorter({name: asset.parents for name, asset in self.assets.items()}).static_order())
+        except CycleError as error:
+            raise ProjectInvalid(f"datasets read each other in a circle: {' -> '.join(error.args[1])}") from error
+        rank = {name: index for index, name in enumerate(self.assets)}
+        depth: dict[str, int] = {}
+        for name in order:
+            depth[name] = 1 + max((depth[parent] for parent in self.assets[name].parents), default=0)
+        return sorted(self.assets.values(), key=lambda asset: (depth[asset.name], rank[asset.name]))
+
+    def _add(self, asset: Asset, function: Function) -> Function:
+        if not NAME.fullmatch(asset.name):
+            raise ProjectInvalid(f"`{asset.name}` cannot name a dataset", hint="use lower-case letters, digits and _")
+        if asset.name in self.assets:
+            raise ProjectInvalid(f"dataset `{asset.name}` is defined twice")
+        self.assets[asset.name] = asset
+        self.functions[asset.name] = function
+        return function
+
+
+def arguments(function: Function, frames: Mapping[str, Any], parents: Sequence[str], window: Any) -> list[Any]:
+    """Put a dataset function's arguments in the order its parameters ask for."""
+    given = iter(parents)
+    return [window if name == "window" else frames[next(given)] for name in inspect.signature(function).parameters]
+
+
+def _as_they_are(features: Any) -> Any:
+    return features
+
+
+def _name_of(function: Function) -> str:
+    return str(getattr(function, "__name__", "")).strip("_") or "unnamed"
+
+
+def _parents_of(function: Function) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name != "window"]
