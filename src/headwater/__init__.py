@@ -1,0 +1,38 @@
+"""Follow a silent failure upstream: from a bad decision to the asset that failed and the side that owns it.
+
+The names below are loaded when they are first used, so that ``import headwater`` stays cheap.
+
+Example:
+    >>> import headwater
+    >>> headwater.Project("shop").name
+    'shop'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headwater.app.workspace import Workspace
+    from headwater.core.project import Project
+    from headwater.core.windows import Window
+
+__version__ = "0.1.0"
+__all__ = ["Project", "Window", "Workspace", "__version__"]
+
+_HOMES = {
+    "Project": "headwater.core.project",
+    "Window": "headwater.core.windows",
+    "Workspace": "headwater.app.workspace",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module `headwater` has no attribute `{name}`")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
