@@ -1,0 +1,18 @@
+"""Make a project from a template."""
+
+from __future__ import annotations
+
+import click
+
+from headwater.cli import options, screen
+
+
+@click.command("init")
+@click.argument("folder", metavar="DIR")
+@click.option("--template", metavar="NAME", default="flights", show_default=True, help="What to start from.")
+@options.as_json
+def command(folder: str, template: str, as_json: bool) -> None:
+    """Make a project in DIR from a template: headwater.yaml, pipeline.py, contracts/."""
+    from headwater.app.workspace import Workspace
+
+    screen.answer(Workspace.init(folder, template), as_json)

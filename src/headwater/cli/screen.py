@@ -1,0 +1,160 @@
+"""What is printed: data for people or as JSON on stdout, talk and errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from headwater.core.errors import HeadwaterError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+SHORT = 12
+"""How much of a content hash people are shown."""
+
+
+def coloured(stream: Any) -> bool:
+    """Say whether ``stream`` takes colours: a terminal, and NO_COLOR is not set."""
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR")
+
+
+def console(*, talk: bool = False) -> Console:
+    """Return a rich console on stdout, or on stderr for talk and progress."""
+    from rich.console import Console
+
+    # A pipe has no width of its own: tables are then as wide as they need to be.
+    width = None if (sys.stderr if talk else sys.stdout).isatty() or os.environ.get("COLUMNS") else 160
+    return Console(stderr=talk, no_color=bool(os.environ.get("NO_COLOR")) or None, highlight=False, width=width)
+
+
+def data(value: Any) -> None:
+    """Print a value as one JSON document on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def talk(text: str) -> None:
+    """Say something to the person at the terminal, on stderr."""
+    click.echo(text, err=True)
+
+
+def complain(error: HeadwaterError) -> None:
+    """Say an error on stderr in the house's three lines: error, while, hint."""
+    plain = not coloured(sys.stderr)
+
+    def say(label: str, text: str, colour: str) -> None:
+        click.echo((label if plain else click.style(label, fg=colour, bold=True)) + " " + text, err=True)
+
+    say("error:", error.message, "red")
+    if error.doing:
+        say("  while:", error.doing, "yellow")
+    if error.hint:
+        say("hint:", error.hint, "cyan")
+
+
+def answer(value: Any, as_json: bool, draw: Callable[[Console, Any], None] | None = None) -> None:
+    """Print a command's answer: JSON if asked, else drawn for people."""
+    if as_json:
+        data(value)
+    elif draw is None:
+        facts(console(), value)
+    else:
+        draw(console(), value)
+
+
+def facts(out: Console, value: Any) -> None:
+    """Print plain data of any shape: a mapping as labelled lines, a list of mappings as a table."""
+    if isinstance(value, Mapping):
+        lines = {key: item for key, item in value.items() if not _nested(item)}
+        if lines:
+            out.print(labelled(lines))
+        for key, item in value.items():
+            if _nested(item):
+                out.print()
+                out.print(f"[bold]{words(key)}[/]")
+                facts(out, item)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        rows = [item if isinstance(item, Mapping) else {"": item} for item in value]
+        out.print(table(rows) if rows else "[dim]none[/]")
+    elif value is not None:
+        out.print(cell(value))
+
+
+def labelled(lines: Mapping[str, Any]) -> RenderableType:
+    """Return labels and values side by side."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for key, item in lines.items():
+        grid.add_row(words(key), cell(item))
+    return grid
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None, title: str = "") -> RenderableType:
+    """Return rows as a table; columns that are empty everywhere are left out."""
+    from rich import box
+    from rich.table import Table
+
+    names = list(columns) if columns is not None else list(dict.fromkeys(key for row in rows for key in row))
+    names = [name for name in names if any(row.get(name) not in (None, "", [], {}) for row in rows)]
+    made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False)
+    for name in names:
+        numeric = all(isinstance(row.get(name), (int, float, type(None))) for row in rows)
+        numeric = numeric and not any(isinstance(row.get(name), bool) for row in rows)
+        made.add_column(words(name), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(cell(row.get(name)) for name in names))
+    return made
+
+
+def cell(value: Any) -> str:
+    """Write one value for people: short hashes, four figures, lists with commas; markup in it is not obeyed."""
+    from rich.markup import escape
+
+    if value is None or value == "":
+        return "[dim]–[/]"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{words(key)} {cell(item)}" for key, item in value.items()) or "[dim]–[/]"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(cell(item) for item in value) or "[dim]–[/]"
+    return escape(shorten(str(value)))
+
+
+def shorten(text: str) -> str:
+    """Cut a bare content hash to the part people compare.
+
+    Example:
+        >>> shorten("a" * 64)
+        'aaaaaaaaaaaa'
+        >>> shorten("dataset:nyc/weather")
+        'dataset:nyc/weather'
+    """
+    whole = len(text) in (40, 64) and all(letter in "0123456789abcdef" for letter in text)
+    return text[:SHORT] if whole else text
+
+
+def words(name: str) -> str:
+    """Write a field's name as words.
+
+    Example:
+        >>> words("start_window")
+        'start window'
+    """
+    return str(name).replace("_", " ")
+
+
+def _nested(item: Any) -> bool:
+    if isinstance(item, Mapping):
+        return bool(item) and (len(item) > 4 or any(isinstance(part, (Mapping, list)) for part in item.values()))
+    return isinstance(item, (list, tuple)) and any(isinstance(part, Mapping) for part in item)
