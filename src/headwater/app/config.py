@@ -1,0 +1,135 @@
+"""Find a workspace's folder, read its configuration and load its project module."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import linecache
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from headwater.core.errors import ProjectInvalid, UsageError
+from headwater.core.project import Project
+
+FILE = "headwater.yaml"
+_KNOWN = {"module": str, "contracts": str, "state": str, "gate": dict, "policy": dict}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What ``headwater.yaml`` says.
+
+    Attributes:
+        folder: The workspace's folder.
+        module: Python file that defines ``project``.
+        contracts: Folder of contracts.
+        state: Folder of the ledger, tables, code, parts and registry.
+        gate: Limits of the release gate, by name.
+        policy: Automatic remedies and the like.
+    """
+
+    folder: Path
+    module: Path
+    contracts: Path
+    state: Path
+    gate: Mapping[str, Any]
+    policy: Mapping[str, Any]
+
+
+def find(folder: Path | None = None) -> Path:
+    """Return the nearest folder at or above ``folder`` that holds a workspace."""
+    start = (folder or Path.cwd()).resolve()
+    for place in (start, *start.parents):
+        if (place / FILE).is_file():
+            return place
+    raise UsageError(f"no workspace here: {start} has no {FILE}", hint="make one with `headwater init DIR`")
+
+
+def load_config(folder: Path) -> Config:
+    """Read ``headwater.yaml``; raise `ProjectInvalid` with line and hint when it is broken."""
+    import yaml
+
+    file = folder / FILE
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProjectInvalid(f"{file.name} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise ProjectInvalid(
+            f"{file.name}{line} is not valid YAML", hint=str(getattr(error, "problem", "") or error)
+        ) from error
+    if not isinstance(found, dict):
+        raise ProjectInvalid(f"{file.name} is not a mapping", hint="for example `module: pipeline.py`")
+    for name, value in found.items():
+        if name not in _KNOWN:
+            raise ProjectInvalid(f"{file.name} has an unknown setting `{name}`", hint=f"known: {', '.join(_KNOWN)}")
+        if not isinstance(value, _KNOWN[name]):
+            raise ProjectInvalid(f"{file.name}: `{name}` is not a {_KNOWN[name].__name__}")
+    return Config(
+        folder=folder,
+        module=folder / found.get("module", "pipeline.py"),
+        contracts=folder / found.get("contracts", "contracts"),
+        state=folder / found.get("state", ".headwater"),
+        gate=found.get("gate", {}),
+        policy=found.get("policy", {}),
+    )
+
+
+def code_stamp(config: Config) -> str:
+    """Return a hash over the project's Python files, so that an edit is noticed."""
+    stamp = hashlib.sha256()
+    for file in sorted(config.folder.glob("*.py")):
+        stamp.update(file.name.encode() + b"\0" + file.read_bytes())
+    return stamp.hexdigest()
+
+
+def load_project(config: Config) -> Project:
+    """Import the project's module afresh and return its ``project``."""
+    if not config.module.is_file():
+        raise ProjectInvalid(f"{config.module.name} is not there", hint=f"{FILE} names it under `module`")
+    module = _import(config.module, config.folder)
+    project = getattr(module, "project", None)
+    if not isinstance(project, Project):
+        raise ProjectInvalid(f"{config.module.name} defines no `project`", hint='project = headwater.Project("name")')
+    project.ordered()
+    return project
+
+
+def _import(file: Path, folder: Path) -> ModuleType:
+    name = f"headwater_project_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ProjectInvalid(f"{file.name} is not a Python file")
+    for other in [other for other, made in sys.modules.items() if _inside(made, folder)]:
+        del sys.modules[other]
+    linecache.clearcache()
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    path = str(folder)
+    sys.path.insert(0, path)
+    writes = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        source = file.read_text(encoding="utf-8")
+        exec(compile(source, str(file), "exec"), module.__dict__)
+    except SyntaxError as error:
+        raise ProjectInvalid(f"{file.name} line {error.lineno}: {error.msg}") from error
+    except ProjectInvalid:
+        raise
+    except Exception as error:
+        raise ProjectInvalid(f"{file.name} cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.dont_write_bytecode = writes
+        sys.path.remove(path)
+    return module
+
+
+def _inside(module: ModuleType, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return bool(file) and Path(str(file)).resolve().is_relative_to(folder)

@@ -1,0 +1,152 @@
+"""One project with its services and state: what every step of the line is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from headwater.app.config import Config, code_stamp, load_project
+from headwater.app.state import State
+from headwater.app.wiring import Services
+from headwater.core.assets import Asset, Mechanism
+from headwater.core.errors import ModelError, UnknownName
+from headwater.core.ports import Entry, Record
+from headwater.core.project import Model, Project, arguments
+from headwater.core.windows import Calendar, Window
+from headwater.dataops.contracts import Contract, load_contracts
+from headwater.mlops.serving import predict
+from headwater.stats.repairs import Repair
+from headwater.triage.replay import Replay
+
+
+class Line:
+    """A project, its services and the state folded from its ledger.
+
+    Args:
+        project: The project; None to load it from the configuration's module.
+        services: The outside systems.
+        config: The workspace's configuration; None for a project that lives in memory.
+    """
+
+    def __init__(self, project: Project | None, services: Services, config: Config | None) -> None:
+        self.services = services
+        self.config = config
+        self._stamp = ""
+        self.contracts: dict[str, Contract] = {}
+        if project is not None:
+            self.project = project
+        self.refresh()
+        self.state = State()
+        self.state.fold(services.ledger.read())
+
+    def refresh(self) -> None:
+        """Load the project's module and contracts again if a file changed since."""
+        if self.config is None:
+            return
+        stamp = code_stamp(self.config)
+        if stamp != self._stamp:
+            self.project = load_project(self.config)
+            self._stamp = stamp
+        self.contracts = load_contracts(self.config.contracts) if self.config.contracts.is_dir() else {}
+        for name in self.contracts:
+            if name not in self.project.assets:
+                raise UnknownName.of("contract for dataset", name, self.project.assets)
+
+    @property
+    def calendar(self) -> Calendar:
+        """The project's calendar."""
+        return self.project.calendar
+
+    @property
+    def assets(self) -> Mapping[str, Asset]:
+        """The project's assets by name."""
+        return self.project.assets
+
+    def record(self, entries: Sequence[Entry]) -> list[Record]:
+        """Append to the ledger, durably, and fold what was acknowledged into the state."""
+        if not entries:
+            return []
+        records = self.services.ledger.append(entries)
+        self.state.fold(record for record in records if record.seq > self.state.seq)
+        return records
+
+    def ref(self, asset: str) -> str:
+        """Write an asset's dataset reference."""
+        return self.project.ref(asset)
+
+    def blame(self, asset: str) -> str:
+        """Write what answers for an asset's mechanism: its dataset, or the deployment that makes predictions."""
+        model = self.model_of(asset)
+        return self.ref(asset) if model is None else self.project.ref(model.name, "deployment")
+
+    def model_of(self, asset: str) -> Model | None:
+        """Return the model whose prediction log an asset is."""
+        return next((model for model in self.project.models.values() if model.predictions == asset), None)
+
+    def model(self, name: str | None) -> Model:
+        """Find a model by name; the only one when no name is given."""
+        models = self.project.models
+        if name is None and len(models) == 1:
+            return next(iter(models.values()))
+        if name is None or name not in models:
+            raise UnknownName.of("model", name or "(none given)", models)
+        return models[name]
+
+    def side(self, asset: str) -> str:
+        """Tell which side answers for an asset."""
+        contract = self.contracts.get(asset)
+        return contract.side if contract is not None and contract.side else self.assets[asset].side
+
+    def owner(self, asset: str) -> str:
+        """Tell who owns an asset, from its contract."""
+        contract = self.contracts.get(asset)
+        return contract.owner if contract is not None and contract.owner else f"{self.side(asset)} side"
+
+    def mechanism(self, asset: str) -> Mechanism | None:
+        """Return the mechanism an asset would run with now: pinned or present code, and for predictions the parts that
+        the server has loaded. None for predictions of a model that is not deployed.
+        """
+        code = self.services.code.put(self.project.functions[asset])
+        pin = self.state.pins.get(asset)
+        if pin is not None and code == pin["bad"]:
+            code = pin["good"]
+        model = self.model_of(asset)
+        if model is None:
+            return Mechanism(code)
+        deployment = self.state.deployments.get(model.name)
+        return None if deployment is None else Mechanism(code, dict(deployment.parts))
+
+    def compute(self, asset: str, mechanism: Mechanism) -> Callable[[Mapping[str, pl.DataFrame], Window], Any]:
+        """Return the callable that a mechanism stands for."""
+        function = self.services.code.load(mechanism.code)
+        model = self.model_of(asset)
+        if model is None:
+            parents = self.assets[asset].parents
+            return lambda frames, window: function(*arguments(function, frames, parents, window))
+        if not mechanism.parts:
+            raise ModelError(f"model `{model.name}` has no loaded parts", hint="release a version first")
+        parts = {name: self.services.parts.load(part) for name, part in mechanism.parts.items()}
+        served = model.served
+        return lambda frames, window: predict(
+            function, parts, frames[served], columns=model.columns, entity=model.entity, carry=model.carry
+        )
+
+    def arrive(self, asset: str, frame: pl.DataFrame, repair: Mapping[str, Any], window: Window) -> pl.DataFrame:
+        """Apply a standing repair to a source's frame, unless the source is right again."""
+        from headwater.app.evidence import still_broken
+        from headwater.stats.repairs import apply
+
+        operator = Repair.of(repair)
+        reference = still_broken(self, asset, frame, operator, window)
+        return frame if reference is None else apply(operator, frame, reference)
+
+    def replay(self) -> Replay:
+        """Return a replay over what is stored now."""
+
+        def made(asset: str, key: str) -> Mechanism | None:
+            run = self.state.graph.run_of(self.ref(asset), key)
+            return None if run is None or run.mechanism is None else run.mechanism
+
+        return Replay(self.assets, self.services.tables, self.calendar, self, made)

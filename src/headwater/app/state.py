@@ -1,0 +1,95 @@
+"""What is true now, folded from the ledger; there is no second truth."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headwater.core.assets import Mechanism
+from headwater.core.ports import Record
+from headwater.core.records import Evidence, Finding
+from headwater.mlops.aliases import Aliases
+from headwater.mlops.quarantine import Quarantine
+from headwater.mlops.serving import Deployments
+from headwater.observe.history import History
+from headwater.observe.lineage import Graph
+from headwater.triage.incidents import Incidents
+
+
+@dataclass
+class State:
+    """A fold over all ledger records.
+
+    Attributes:
+        graph: Lineage, from events alone.
+        aliases: Who was champion when.
+        deployments: What each server loaded, and what was approved.
+        quarantine: Windows kept out of training.
+        incidents: Every incident as it stands.
+        history: Metric series that monitors compare with.
+        accepted: Last accepted mechanism of each asset.
+        pins: Assets rolled back to accepted code: name to {good, bad} code hashes.
+        repairs: Repairs that are applied to a source on arrival.
+        runs: Run windows that were completed, in order of first completion.
+        evidence: Newest evidence by type, subject and window.
+        findings: Findings by run window.
+    """
+
+    graph: Graph = field(default_factory=Graph)
+    aliases: Aliases = field(default_factory=Aliases)
+    deployments: Deployments = field(default_factory=Deployments)
+    quarantine: Quarantine = field(default_factory=Quarantine)
+    incidents: Incidents = field(default_factory=Incidents)
+    history: History = field(default_factory=History)
+    accepted: dict[str, Mechanism] = field(default_factory=dict)
+    pins: dict[str, dict[str, str]] = field(default_factory=dict)
+    repairs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    runs: dict[str, str] = field(default_factory=dict)
+    evidence: dict[tuple[str, str], dict[str, Evidence]] = field(default_factory=lambda: defaultdict(dict))
+    findings: dict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    seq: int = 0
+
+    def fold(self, records: Iterable[Record]) -> None:
+        """Take in records in ledger order."""
+        for record in records:
+            self._one(record)
+            self.seq = record.seq
+
+    def _one(self, record: Record) -> None:
+        body = record.body
+        if record.kind == "event":
+            self.graph.add(body)
+        elif record.kind == "evidence":
+            evidence = Evidence.of(body)
+            self.evidence[(evidence.type, evidence.subject)][evidence.window] = evidence
+            self.history.add(record)
+        elif record.kind == "finding":
+            finding = Finding.of(body)
+            self.findings[finding.window].append(finding)
+            self.history.add(record)
+        elif record.kind == "accepted":
+            self.accepted |= {name: Mechanism(**made) for name, made in body["mechanisms"].items()}
+            self.history.add(record)
+        elif record.kind == "run":
+            self.runs[body["window"]] = body["state"]
+        elif record.kind == "remedy" and body["state"] in ("applied", "lifted"):
+            self._remedy(body)
+        self.aliases.add(record)
+        self.deployments.add(record)
+        self.quarantine.add(record)
+        self.incidents.add(record)
+
+    def _remedy(self, body: Mapping[str, Any]) -> None:
+        parameters = body["parameters"]
+        name = parameters["asset"]
+        applied = body["state"] == "applied"
+        if body["action"] == "rollback_code":
+            self.pins.pop(name, None)
+            if applied:
+                self.pins[name] = {"good": parameters["code"], "bad": parameters.get("bad", "")}
+        elif body["action"] == "repair" and "repair" in parameters:
+            self.repairs.pop(name, None)
+            if applied:
+                self.repairs[name] = parameters["repair"]

@@ -1,0 +1,52 @@
+"""Put the adapters together. This is the only module that names one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from headwater.core.clock import Clock, SystemClock
+from headwater.core.errors import StorageError
+from headwater.core.ports import CodeStore, Ledger, PartStore, TableStore, Tracking
+
+
+@dataclass(frozen=True)
+class Services:
+    """The outside systems a workspace stands on.
+
+    ``tracking`` is a function because MLflow is slow to import and few commands need it.
+    """
+
+    ledger: Ledger
+    tables: TableStore
+    code: CodeStore
+    parts: PartStore
+    tracking: Callable[[], Tracking]
+    clock: Clock
+
+
+def embedded(state: Path, clock: Clock | None = None) -> Services:
+    """Wire the embedded defaults in one folder: SQLite ledger, Delta tables, files for code and parts, MLflow."""
+    from headwater.adapters.code_store import FileCodeStore
+    from headwater.adapters.delta_tables import DeltaTables
+    from headwater.adapters.part_store import FilePartStore
+    from headwater.adapters.sqlite_ledger import SqliteLedger
+
+    def tracking() -> Tracking:
+        from headwater.adapters.mlflow_tracking import MlflowTracking
+
+        return MlflowTracking(state / "mlflow")
+
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{state} cannot be made: {error.strerror}") from error
+    return Services(
+        ledger=SqliteLedger(state / "ledger.db"),
+        tables=DeltaTables(state / "tables"),
+        code=FileCodeStore(state / "code"),
+        parts=FilePartStore(state / "parts"),
+        tracking=tracking,
+        clock=clock or SystemClock(),
+    )

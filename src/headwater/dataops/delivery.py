@@ -1,0 +1,192 @@
+"""Deliver a dataset for a window: read its parents, run its function, check its contract, write one version.
+
+There is no scheduler here: datasets are delivered once, in order. A failed dataset leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from headwater.core.assets import Asset, Mechanism
+from headwater.core.errors import DataError, HeadwaterError
+from headwater.core.ports import TableStore, TableVersion
+from headwater.core.windows import Calendar, Window
+
+Check = Callable[[Asset, pl.DataFrame, Window], Sequence[Any]]
+"""Executes the contract of an asset on a frame before it is written; raises `ContractBroken` to refuse it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A parent as it was read: which version, and which of its windows with their content hashes."""
+
+    dataset: str
+    version: int
+    contents: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What came of delivering one asset.
+
+    ``state`` is ``COMPLETE``, ``FAIL`` (its own function or contract failed; ``error`` says why) or ``SKIP`` (a parent
+    was not there).
+    """
+
+    asset: str
+    window: Window
+    state: str
+    mechanism: Mechanism | None = None
+    inputs: tuple[Input, ...] = ()
+    version: TableVersion | None = None
+    frame: pl.DataFrame | None = None
+    checks: tuple[Any, ...] = ()
+    error: HeadwaterError | None = None
+    parents: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+
+
+def own_window(calendar: Calendar, asset: Asset, first: str, last: str, stored: Sequence[str]) -> Window | None:
+    """Return the window an asset delivers at the run of first..last: shifted by its lag, without reaching further
+    back than where its history begins; None when that leaves nothing.
+    """
+    start = calendar.shift(calendar.window(first), -asset.lag).key
+    end = calendar.shift(calendar.window(last), -asset.lag).key
+    if not stored:
+        start = max(start, first) if first != last else start
+    if asset.snapshot:
+        start = end = max(first, start) if first != last else end
+    return calendar.span(start, end) if start <= end else None
+
+
+def read_parents(
+    calendar: Calendar, asset: Asset, assets: Mapping[str, Asset], tables: TableStore, window: Window
+) -> tuple[dict[str, pl.DataFrame], tuple[Input, ...]]:
+    """Read what an asset's function needs for its window; raise `DataError` naming the parent that is missing."""
+    first, _, last = window.key.partition("..")
+    last = last or first
+    frames: dict[str, pl.DataFrame] = {}
+    inputs: list[Input] = []
+    for read in asset.reads:
+        parent = assets[read.parent]
+        stored = tables.keys(parent.name)
+        if parent.snapshot:
+            keys = [key for key in stored if key <= last][-1:]
+        else:
+            from_first = calendar.shift(calendar.window(first), -read.lookback).key
+            keys = [key for key in stored if from_first <= key <= last]
+            needed = calendar.shift(calendar.window(last), -max(0, parent.lag - asset.lag)).key
+            if not read.lookback and needed not in keys:
+                keys = []
+        frame = tables.read(parent.name, keys) if keys else None
+        version = tables.version(parent.name)
+        if frame is None or version is None:
+            raise DataError(
+                f"dataset `{parent.name}` has no rows for window {window.key}",
+                doing=f"delivering `{asset.name}`",
+                hint=f"deliver it first: headwater run --window {last}",
+            )
+        frames[parent.name] = frame
+        inputs.append(Input(parent.name, version, {key: tables.content(parent.name, key) or "" for key in keys}))
+    return frames, tuple(inputs)
+
+
+def cut(calendar: Calendar, asset: Asset, frame: pl.DataFrame, window: Window) -> dict[str, pl.DataFrame]:
+    """Cut a delivered frame into windows by the asset's event time (a single window is taken as it is)."""
+    first, _, last = window.key.partition("..")
+    if not last or asset.snapshot:
+        return {first: frame}
+    if asset.time is None or asset.time not in frame.columns:
+        raise DataError(
+            f"dataset `{asset.name}` cannot be cut into windows",
+            hint="give it `time=` or deliver it window by window",
+        )
+    moment = frame[asset.time]
+    if isinstance(moment.dtype, pl.Datetime):
+        if moment.dtype.time_zone is None:
+            raise DataError(f"column `{asset.time}` of `{asset.name}` has no time zone", hint="make it zone-aware")
+        keyed = (
+            moment.dt.convert_time_zone(calendar.timezone).dt.strftime("%Y-%m-%d")
+            if calendar.every == "1d"
+            else moment.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%dT%H")
+        )
+    elif moment.dtype == pl.Date and calendar.every == "1d":
+        keyed = moment.dt.strftime("%Y-%m-%d")
+    else:
+        raise DataError(f"column `{asset.time}` of `{asset.name}` is {moment.dtype}, not a time")
+    if keyed.null_count():
+        raise DataError(f"column `{asset.time}` of `{asset.name}` has {keyed.null_count()} nulls; rows fit no window")
+    outside = (keyed < first) | (keyed > last)
+    if bool(outside.any()):
+        raise DataError(
+            f"{int(outside.sum())} rows of `{asset.name}` fall outside {window.key}",
+            hint=f"its event time `{asset.time}` must lie in the window delivered",
+        )
+    parts = frame.with_columns(keyed.alias("_window")).partition_by(
+        "_window", as_dict=True, include_key=False, maintain_order=True
+    )
+    found = {str(key[0]): part for key, part in parts.items()}
+    return {item.key: found.get(item.key, frame.clear()) for item in calendar.between(first, last)}
+
+
+def deliver(
+    asset: Asset,
+    mechanism: Mechanism,
+    compute: Callable[[Mapping[str, pl.DataFrame], Window], Any],
+    *,
+    assets: Mapping[str, Asset],
+    window: Window,
+    calendar: Calendar,
+    tables: TableStore,
+    check: Check,
+    run_id: str,
+) -> Delivery:
+    """Deliver one asset for its own window; whatever goes wrong in it is returned, not raised.
+
+    Trouble with the outside world (a full disk, a corrupt table) is raised: the run cannot go on.
+    """
+    try:
+        frames, inputs = read_parents(calendar, asset, assets, tables, window)
+    except DataError as error:
+        if error.code != DataError.code:
+            raise
+        return Delivery(asset.name, window, "SKIP", mechanism, error=error)
+    try:
+        frame = _computed(asset, compute, frames, window)
+        pieces = cut(calendar, asset, frame, window)
+        checks = tuple(check(asset, frame, window))
+    except DataError as error:
+        broken = tuple(getattr(error, "checks", ()))
+        return Delivery(asset.name, window, "FAIL", mechanism, inputs, checks=broken, error=error)
+    version = tables.write(asset.name, pieces, run_id=run_id)
+    return Delivery(asset.name, window, "COMPLETE", mechanism, inputs, version, frame, checks, parents=frames)
+
+
+def _computed(
+    asset: Asset,
+    compute: Callable[[Mapping[str, pl.DataFrame], Window], Any],
+    frames: Mapping[str, pl.DataFrame],
+    window: Window,
+) -> pl.DataFrame:
+    try:
+        frame = compute(frames, window)
+    except HeadwaterError:
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+        raise DataError(
+            f"the function of `{asset.name}` failed: {type(error).__name__}: {first}",
+            doing=f"delivering `{asset.name}`, window {window.key}",
+            hint="fix the function or its input; nothing was written",
+        ) from error
+    if not isinstance(frame, pl.DataFrame):
+        raise DataError(
+            f"the function of `{asset.name}` returned a {type(frame).__name__}",
+            hint="return a polars DataFrame (call .collect() on a LazyFrame)",
+        )
+    return frame

@@ -1,0 +1,93 @@
+"""Choose what to do about a verdict, with the effect measured by the replay that simulates exactly that act."""
+
+from __future__ import annotations
+
+from headwater.core.assets import Layer
+from headwater.core.records import Effect, Remedy
+from headwater.triage.suspects import Case, Weighed
+
+AUTOMATIC = 0.9
+"""A remedy may run by itself only above this confidence, and only when it is reversible."""
+_LOGS: tuple[Layer, ...] = ("served", "prediction")
+
+
+def choose(case: Case, culprit: Weighed, probability: float, effect: Effect | None) -> Remedy:
+    """Choose the remedy for a named asset.
+
+    Code is rolled back to its last accepted version and its windows are backfilled; a model or its parts are rolled
+    back to what was approved; a source with an invertible signature is repaired and backfilled; anything else is
+    held: its windows are kept out of training until the source is delivered again. Retraining is never the remedy
+    for an asset that failed.
+    """
+    keys = tuple(key for key in case.keys(culprit.asset) if key >= culprit.since) or tuple(case.keys(culprit.asset))
+    touches = tuple(
+        case.ref(name)
+        for name in case.assets
+        if name in case.replay.descendants(culprit.asset) and case.assets[name].layer not in _LOGS
+    )
+    gain = {} if effect is None else {"gain": effect.value, "gain_low": effect.low, "gain_high": effect.high}
+    automatic = probability >= AUTOMATIC
+    name, target = culprit.asset, case.blame(culprit.asset)
+    if culprit.kind == "release" or case.assets[name].layer in _LOGS:
+        accepted = case.accepted[name]
+        return Remedy(
+            action="rollback_model" if case.assets[name].layer == "prediction" else "rollback_code",
+            target=target,
+            parameters={"code": accepted.code, "parts": dict(accepted.parts), "asset": name},
+            windows=keys,
+            automatic=automatic,
+            text=(
+                "Serve with the last accepted scoring code and model parts again. "
+                "Decisions already served stay in the log as they were."
+            ),
+            **gain,
+        )
+    if culprit.kind == "code" and name in case.accepted and culprit.fault != "stale_run":
+        return Remedy(
+            action="rollback_code",
+            target=target,
+            parameters={"code": case.accepted[name].code, "asset": name},
+            windows=keys,
+            touches=touches,
+            automatic=automatic,
+            text=f"Run `{name}` with its last accepted code again and backfill {len(keys)} window(s) and what they feed.",
+            **gain,
+        )
+    if culprit.kind == "code":
+        return Remedy(
+            action="repair",
+            target=target,
+            parameters={"asset": name, "rerun": True},
+            windows=keys,
+            touches=touches,
+            automatic=automatic,
+            text=f"Run `{name}` again for {len(keys)} window(s) on its present inputs, and what they feed.",
+            **gain,
+        )
+    if culprit.repair is not None and culprit.plan is not None:
+        return Remedy(
+            action="repair",
+            target=target,
+            parameters={"asset": name, "repair": culprit.repair.as_dict()},
+            windows=keys,
+            touches=touches,
+            automatic=automatic,
+            text=(
+                f"Undo it on arrival ({culprit.repair.fault}: {culprit.repair.operator}), "
+                f"rewrite {len(keys)} window(s) and backfill what they feed, until the source is right again."
+            ),
+            **gain,
+        )
+    return Remedy(
+        action="hold",
+        target=target,
+        parameters={"asset": name},
+        windows=keys,
+        touches=touches,
+        automatic=automatic,
+        text=(
+            f"Keep {len(keys)} window(s) of `{name}` and what they feed out of training, "
+            "and ask its owner to deliver them again; then backfill."
+        ),
+        **gain,
+    )

@@ -1,0 +1,253 @@
+"""The judgement: a posterior over the suspects, an evidence chain, and a sentence that people understand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from headwater.core.errors import DataError
+from headwater.core.records import Finding, Remedy, Step, Suspect, Verdict
+from headwater.stats.tables import compare
+from headwater.triage.effect import effect
+from headwater.triage.remedies import choose
+from headwater.triage.replay import Plan
+from headwater.triage.suspects import Case, Weighed, weigh
+
+CERTAIN = 0.5
+"""Below this probability nobody is named: the verdict is undetermined and says what would tell."""
+WORLD_WINDOWS = 3
+"""Concept change is never claimed on fewer windows of raised loss."""
+
+
+def judge(case: Case, time: datetime) -> Verdict:
+    """Judge one incident on all the evidence so far.
+
+    The weights are log-linear and set by hand (Headwater's design notes, triage section 1): they rank well, but the
+    probabilities are not calibrated before about a hundred labelled incidents exist.
+    """
+    suspects = [item for item in weigh(case) if item.kind == "none" or _path(case, item.asset)]
+    world = _world(case)
+    weights = [item.weight if not item.exonerated else -20.0 for item in suspects] + [world, 0.0]
+    chances = _softmax(weights)
+    listed = tuple(_listed(case, item, chance) for item, chance in zip(suspects, chances, strict=False))
+    best = max(range(len(weights)), key=lambda index: chances[index])
+    common: dict[str, Any] = {
+        "incident": case.incident,
+        "window": case.windows[-1],
+        "suspects": listed,
+        "time": time,
+        "causes": tuple(finding.id for finding in case.findings if finding.severity == "alarm"),
+    }
+    if best < len(suspects) and chances[best] >= CERTAIN:
+        return _named(case, suspects[best], chances[best], common)
+    if best == len(suspects) and chances[best] >= CERTAIN:
+        return _nobody(case, "world", chances[best], common)
+    if best == len(suspects) + 1 and chances[best] >= CERTAIN:
+        return _nobody(case, "none", chances[best], common)
+    return _undetermined(case, suspects, chances, common)
+
+
+def _softmax(weights: Sequence[float]) -> list[float]:
+    top = max(weights)
+    terms = [math.exp(weight - top) for weight in weights]
+    return [term / sum(terms) for term in terms]
+
+
+def _world(case: Case) -> float:
+    """Weight of "the world changed": raised loss over several windows, or inputs that moved without any signature."""
+    raised = {finding.window for finding in case.findings if finding.monitor == "performance"}
+    moved = {finding.subject for finding in case.findings if finding.monitor == "distribution"}
+    structural = any(
+        finding.severity == "alarm" and finding.monitor not in ("performance", "distribution", "business")
+        for finding in case.findings
+    )
+    weight = -1.0 if structural else 0.0
+    if raised:
+        weight += 1.5 + 0.5 * min(WORLD_WINDOWS, len(raised))
+    return weight + 0.25 * min(4, len(moved))
+
+
+def _path(case: Case, asset: str) -> list[str]:
+    """Return the shortest lineage path from an asset to a symptom: an alarmed subject, the predictions or the labels.
+
+    No path, no blame.
+    """
+    named = case.named
+    goals = {model.predictions for model in case.models} | {model.labels for model in case.models}
+    if not goals:
+        goals = {named[finding.subject] for finding in case.findings if finding.subject in named}
+    paths = [[asset]]
+    seen = {asset}
+    while paths:
+        path = paths.pop(0)
+        if path[-1] in goals:
+            return path
+        for child in case.assets.values():
+            if path[-1] in child.parents and child.name not in seen:
+                seen.add(child.name)
+                paths.append([*path, child.name])
+    alarmed = {named[finding.subject] for finding in case.findings if finding.subject in named}
+    return [asset] if asset in alarmed or asset in case.failed else []
+
+
+def _listed(case: Case, item: Weighed, chance: float) -> Suspect:
+    return Suspect(
+        subject=case.blame(item.asset),
+        fault=item.fault,
+        side=case.side(item.asset),
+        owner=case.owner(item.asset),
+        probability=round(chance, 4),
+        exonerated=item.exonerated,
+        reason=item.reason,
+        numbers={name: round(value, 6) for name, value in item.numbers.items()},
+    )
+
+
+def _named(case: Case, culprit: Weighed, chance: float, common: dict[str, Any]) -> Verdict:
+    priced = effect(case, culprit.plan)
+    remedy = choose(case, culprit, chance, priced)
+    start = culprit.since or case.windows[0]
+    text = (
+        f"{case.blame(culprit.asset)} failed from window {start}: {culprit.reason}. "
+        f"It belongs to {case.owner(culprit.asset)} ({case.side(culprit.asset)} side)."
+    )
+    return Verdict(
+        status="named",
+        subject=case.blame(culprit.asset),
+        fault=culprit.fault,
+        side=case.side(culprit.asset),
+        owner=case.owner(culprit.asset),
+        confidence=round(chance, 4),
+        text=text,
+        start_window=start,
+        chain=_chain(case, culprit),
+        effect=priced,
+        remedy=remedy,
+        prevention=_prevention(case, culprit),
+        next_test="",
+        **common,
+    )
+
+
+def _chain(case: Case, culprit: Weighed) -> tuple[Step, ...]:
+    """Follow the fault from the culprit to the symptom, with the number that each hop shows."""
+    steps: list[Step] = []
+    plan = culprit.plan
+    command = f"headwater why {case.incident}"
+    for place, name in enumerate(_path(case, culprit.asset)):
+        key = case.keys(name)[-1]
+        if place == 0:
+            test, value, text = _first_test(culprit)
+        else:
+            test, value, text = _hop(case, name, key, plan)
+        made = case.replay.made(name, key)
+        steps.append(
+            Step(
+                subject=case.blame(name) if place == 0 else case.ref(name),
+                side=case.side(name),
+                owner=case.owner(name),
+                test=test,
+                value=value,
+                text=text,
+                command=command,
+                versions={} if made is None else {"mechanism": made.id[:12], "window": key},
+                causes=culprit.causes if place == 0 else (),
+            )
+        )
+    return tuple(steps)
+
+
+def _first_test(culprit: Weighed) -> tuple[str, float | None, str]:
+    if culprit.kind in ("code", "release"):
+        return "exact mechanism test", culprit.numbers.get("share"), culprit.reason
+    return "source signature", culprit.numbers.get("exceedance"), culprit.reason
+
+
+def _hop(case: Case, name: str, key: str, plan: Plan | None) -> tuple[str, float | None, str]:
+    tested = case.tests.get((name, key))
+    itself = float(tested.values.get("share", 0.0)) if tested is not None else 0.0
+    innocent = "given its parents it did what it always did" if itself == 0 else f"differs itself in {itself:.1%}"
+    if plan is None:
+        return "exact mechanism test", itself, innocent
+    observed = case.replay.observed(name, key)
+    try:
+        repaired = case.replay.value(name, key, plan)
+    except DataError as error:
+        return "replay", None, f"cannot be replayed: {error.message}"
+    if observed is None or repaired is None:
+        return "replay", None, "no table of this window"
+    difference = compare(observed, repaired, case.assets[name].key)
+    worst = ", ".join(f"{column} {share:.0%}" for column, share in list(difference.columns.items())[:3])
+    changed = f"repairing the culprit changes {difference.share:.1%} of its cells" + (f" ({worst})" if worst else "")
+    return "replay with the culprit repaired", difference.share, f"{changed}; {innocent}"
+
+
+def _prevention(case: Case, culprit: Weighed) -> dict[str, Any]:
+    """Propose the check that would have caught it: the culprit's most abnormal metric, or a test of its changes."""
+    sharp = [finding for finding in case.of(culprit.asset) if finding.metric and finding.monitor in _METRIC_MONITORS]
+    if culprit.kind == "source" and sharp:
+        worst: Finding = max(sharp, key=lambda finding: (finding.severity == "alarm", finding.score))
+        return {"asset": culprit.asset, "metric": worst.metric, "expected": worst.expected, "observed": worst.value}
+    if culprit.kind == "source":
+        return {"asset": culprit.asset, "metric": "signature.exceedance", "expected": 1.0,
+                "observed": culprit.numbers.get("exceedance")}  # fmt: skip
+    return {"asset": culprit.asset, "metric": "mechanism.impact", "expected": 0.0,
+            "observed": max((culprit.numbers.get(name, 0.0) for name in _IMPACTS), default=0.0)}  # fmt: skip
+
+
+_METRIC_MONITORS = ("structure", "distribution")
+_IMPACTS = ("displacement", "label_flips", "lost_share", "extra_share")
+
+
+def _nobody(case: Case, status: str, chance: float, common: dict[str, Any]) -> Verdict:
+    texts = {
+        "world": "No asset failed: every recomputable asset gives what it gave before, and no source carries the "
+        "signature of a fault. The world changed.",
+        "none": "Nothing is wrong: every suspect was tested and cleared.",
+    }
+    target = case.ref(case.models[0].predictions) if case.models else case.findings[0].subject
+    action = "retrain" if status == "world" and _raised(case) >= WORLD_WINDOWS else "hold"
+    return Verdict(
+        status="world" if status == "world" else "none",
+        subject="",
+        fault=status,
+        side="ml" if status == "world" else "",
+        owner="",
+        confidence=round(chance, 4),
+        text=texts[status],
+        start_window=case.windows[0],
+        chain=(),
+        effect=None,
+        remedy=Remedy(action=action if status == "world" else "none", target=target, text="Watch the next windows."),
+        prevention=None,
+        next_test="" if action == "retrain" else "labels of the next windows",
+        **common,
+    )
+
+
+def _raised(case: Case) -> int:
+    return len({finding.window for finding in case.findings if finding.monitor == "performance"})
+
+
+def _undetermined(case: Case, suspects: Sequence[Weighed], chances: Sequence[float], common: dict[str, Any]) -> Verdict:
+    leading = [item for item, _ in zip(suspects, chances, strict=False) if not item.exonerated][:2]
+    names = " and ".join(f"`{item.asset}`" for item in leading) or "no asset"
+    test = f"run the next window and ask the owner of {names} for a fresh delivery to compare"
+    return Verdict(
+        status="undetermined",
+        subject="",
+        fault="undetermined",
+        side="",
+        owner="",
+        confidence=round(max(chances), 4),
+        text=f"Undetermined: the evidence points at {names}, but at none with a probability of {CERTAIN:.0%} or more.",
+        start_window=case.windows[0],
+        chain=(),
+        effect=None,
+        remedy=Remedy(action="hold", target=case.findings[0].subject, text="Hold training until it is known."),
+        prevention=None,
+        next_test=test,
+        **common,
+    )
