@@ -74,9 +74,7 @@ def find_project(folder: str | None) -> Path:
         if (place / SETTINGS).is_file():
             return place
     where = f"in `{folder}`" if folder else "here or in any folder above"
-    raise UsageError(
-        f"there is no {SETTINGS} {where}", hint="make a project with `headwater init DIR --template flights`"
-    )
+    raise UsageError(f"there is no {SETTINGS} {where}", hint="make a project with `headwater init DIR`")
 
 
 def workspace(folder: str | None) -> Workspace:

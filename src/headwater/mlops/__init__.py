@@ -1,0 +1,1 @@
+"""The model lifecycle: features, training, release, serving, prediction log, labels, quarantine."""
