@@ -1,7 +1,4 @@
-"""Will this flight out of New York arrive late? From raw feeds to a model that is scored every morning.
-
-Windows are local days. Schedules, weather and reference tables arrive on the day, outcomes a day later.
-"""
+"""Will this flight out of New York arrive late? Scored every morning, from feeds to seat-minutes of delay."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -17,30 +14,22 @@ CARRIERS = ["9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "U
 ORIGINS = ["EWR", "JFK", "LGA"]
 WEATHER = ["temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 HISTORY = ["carrier_late_rate", "carrier_delay", "route_late_rate", "route_delay"]
-COLUMNS = ["minute_of_day", "weekday", "carrier_code", "origin_code", "distance", "zone", "load"]
-COLUMNS += ["seats", "plane_age", *WEATHER, *HISTORY]
-HOLIDAYS = ["2013-01-01", "2013-05-27", "2013-07-04", "2013-09-02", "2013-11-28", "2013-12-25"]
+FLIGHT = ["minute_of_day", "weekday", "carrier_code", "origin_code", "distance", "zone", "load", "seats", "plane_age"]
+COLUMNS = [*FLIGHT, *WEATHER, *HISTORY]
+HOLIDAYS = ("2013-01-01", "2013-05-27", "2013-07-04", "2013-09-02", "2013-11-28", "2013-12-25")
 
-project = Project("nyc", every="1d", timezone=NEW_YORK, holidays=tuple(HOLIDAYS))
+project = Project("nyc", every="1d", timezone=NEW_YORK, holidays=HOLIDAYS)
 
 
-def landed(feed, window):
-    """Read the files of a feed for every day of the window; a day that has not landed is an error."""
+def landed(feed, window, snapshot=False):
+    """Read the files of a feed for every day of the window, or its newest snapshot; what is missing is an error."""
     first, _, last = window.key.partition("..")
-    days = pl.date_range(pl.lit(first).str.to_date(), pl.lit(last or first).str.to_date(), eager=True)
-    files = [FEEDS / feed / f"{day}.parquet" for day in days]
-    missing = [file.stem for file in files if not file.exists()]
-    if missing:
-        raise FileNotFoundError(f"feed {feed}: nothing has landed for {', '.join(missing[:3])} in {FEEDS / feed}")
+    files = sorted(file for file in (FEEDS / feed).glob("*.parquet") if file.stem <= (last or first))
+    files = files[-1:] if snapshot else [file for file in files if file.stem >= first]
+    days = 1 if snapshot else round((window.end - window.start) / timedelta(days=1))
+    if len(files) < days:
+        raise FileNotFoundError(f"{len(files)} of {days} files for {window.key} have landed in {FEEDS / feed}")
     return pl.concat([pl.read_parquet(file) for file in files])
-
-
-def newest(feed, window):
-    """Read the newest snapshot of a feed that had landed by the end of the window."""
-    files = sorted(file for file in (FEEDS / feed).glob("*.parquet") if file.stem <= window.key.split("..")[-1])
-    if not files:
-        raise FileNotFoundError(f"feed {feed}: no snapshot has landed by {window.key} in {FEEDS / feed}")
-    return pl.read_parquet(files[-1])
 
 
 # --- sources: as they come from outside -------------------------------------------------------------------------------
@@ -61,37 +50,31 @@ def raw_weather(window):
 
 @project.source(key=["tailnum"], snapshot=True)
 def raw_planes(window):
-    return newest("raw_planes", window)
+    return landed("raw_planes", window, snapshot=True)
 
 
 @project.source(key=["faa"], snapshot=True)
 def raw_airports(window):
-    return newest("raw_airports", window)
+    return landed("raw_airports", window, snapshot=True)
 
 
 @project.source(key=["carrier"], snapshot=True)
 def raw_airlines(window):
-    return newest("raw_airlines", window)
+    return landed("raw_airlines", window, snapshot=True)
 
 
 # --- staged: typed, cleaned, one key per thing, time in UTC -----------------------------------------------------------
 @project.dataset(layer="staged", key=["flight_id"], time="time")
 def schedule(raw_flights):
-    # A flight without an aircraft was withdrawn before the day began: there is nothing to foretell, and in this feed
-    # the gap would give the outcome away.
-    flights = raw_flights.filter(pl.col("tailnum").is_not_null()).with_columns(
+    # No aircraft: withdrawn before the day began. There is nothing to foretell, and the gap would give it away.
+    flights = raw_flights.filter(pl.col("tailnum").is_not_null()).select(
+        *("time_hour", "carrier", "flight", "origin", "dest", "distance"),
         day=pl.col("time_hour").dt.convert_time_zone(NEW_YORK).dt.date(),
         time=pl.col("time_hour") + pl.duration(minutes="minute"),
         tailnum=pl.col("tailnum").str.strip_chars().str.to_uppercase(),
     )
-    return (
-        flights.select(
-            "time", "time_hour", "day", "carrier", "flight", "tailnum", "origin", "dest", "distance",
-            flight_id=pl.format("{}{} {} {}", "carrier", "flight", "origin", "day"),
-        )
-        .unique("flight_id", keep="first")
-        .sort("time", "flight_id")
-    )  # fmt: skip
+    named = flights.with_columns(flight_id=pl.format("{}{} {} {}", "carrier", "flight", "origin", "day"))
+    return named.unique("flight_id", keep="first", maintain_order=True).sort("time", "flight_id")
 
 
 @project.dataset(layer="staged", key=["flight_id"], time="time_hour", lag=1)
@@ -105,7 +88,8 @@ def arrivals(raw_arrivals):
 @project.dataset(layer="staged", key=["origin", "time"], time="time")
 def weather(raw_weather):
     sane = pl.when(pl.col("wind_speed") < 150).then(pl.col("wind_speed"))  # EWR once reported 1048 mph
-    return raw_weather.select("origin", time="time_hour", *WEATHER).with_columns(wind_speed=sane).sort("origin", "time")
+    observed = raw_weather.select("origin", pl.col("time_hour").alias("time"), *WEATHER)
+    return observed.with_columns(wind_speed=sane).sort("origin", "time")
 
 
 @project.dataset(layer="staged", key=["tailnum"], snapshot=True)
@@ -161,37 +145,34 @@ def outcomes(schedule, arrivals):
 
 
 def trailing(outcomes, window, by, days):
-    """Count flights, late flights and minutes of delay over the days up to and including each day of the window.
-
-    Sums of whole numbers: the same whether a day is computed alone or inside a range.
-    """
+    """Average lateness over the days up to each day of the window; whole sums, so a range gives what its days give."""
     minutes = pl.col("delay_minutes")
     daily = outcomes.drop_nulls("delay_minutes").group_by("day", *by)
     daily = daily.agg(flights=pl.len().cast(pl.Int64), late=(minutes > 15).sum().cast(pl.Int64), minutes=minutes.sum())
     offsets = pl.DataFrame({"offset": list(range(days))})
     moved = daily.join(offsets, how="cross").with_columns(pl.col("day") + pl.duration(days="offset"))
     sums = moved.group_by("day", *by).agg(pl.col("flights", "late", "minutes").sum())
+    day, a_day = pl.col("day").cast(pl.Datetime("us")), pl.duration(days=1)
+    stamped = sums.with_columns(
+        time=day.dt.replace_time_zone(NEW_YORK).dt.convert_time_zone("UTC"),
+        known_at=(day + a_day).dt.replace_time_zone(NEW_YORK).dt.convert_time_zone("UTC"),
+        late_rate=pl.col("late") / pl.col("flights"),
+        delay=pl.col("minutes") / pl.col("flights"),
+    )
+    inside = pl.col("time").is_between(window.start, window.end, closed="left")
+    return stamped.filter(inside).drop("flights", "late", "minutes").sort("time", *by)
 
-    def midnight(day):
-        return day.cast(pl.Datetime("us")).dt.replace_time_zone(NEW_YORK).dt.convert_time_zone("UTC")
 
-    stamped = sums.with_columns(time=midnight(pl.col("day")), known_at=midnight(pl.col("day") + pl.duration(days=1)))
-    inside = (pl.col("time") >= window.start) & (pl.col("time") < window.end)
-    return stamped.filter(inside).sort("time", *by)
-
-
-@project.dataset(key=["carrier", "day"], time="time", lag=1, lookback={"outcomes": 6})
+@project.dataset(key=["carrier", "day"], time="time", lag=1, lookback={"outcomes": 6}, side="ml")
 def carrier_history(outcomes, window):
     week = trailing(outcomes, window, by=["carrier"], days=7)
-    rate, delay = pl.col("late") / pl.col("flights"), pl.col("minutes") / pl.col("flights")
-    return week.select("carrier", "day", "time", "known_at", carrier_late_rate=rate, carrier_delay=delay)
+    return week.rename({"late_rate": "carrier_late_rate", "delay": "carrier_delay"})
 
 
-@project.dataset(key=["origin", "dest", "day"], time="time", lag=1, lookback={"outcomes": 6})
+@project.dataset(key=["origin", "dest", "day"], time="time", lag=1, lookback={"outcomes": 6}, side="ml")
 def route_history(outcomes, window):
     week = trailing(outcomes, window, by=["origin", "dest"], days=7)
-    rate, delay = pl.col("late") / pl.col("flights"), pl.col("minutes") / pl.col("flights")
-    return week.select("origin", "dest", "day", "time", "known_at", route_late_rate=rate, route_delay=delay)
+    return week.rename({"late_rate": "route_late_rate", "delay": "route_delay"})
 
 
 # --- features and labels ----------------------------------------------------------------------------------------------
@@ -205,19 +186,17 @@ def delay_features(departures, carrier_history, route_history):
         carrier_code=pl.col("carrier").replace_strict(CARRIERS, range(len(CARRIERS)), default=None),
         origin_code=pl.col("origin").replace_strict(ORIGINS, range(len(ORIGINS)), default=None),
     ).sort("as_of")
+    asof = {"left_on": "as_of", "right_on": "known_at", "tolerance": timedelta(days=2, hours=12)}
     for history, by in ((carrier_history, ["carrier"]), (route_history, ["origin", "dest"])):
         known = history.drop("day", "time").sort("known_at")
-        flights = flights.join_asof(
-            known, left_on="as_of", right_on="known_at", by=by, strategy="backward",
-            tolerance=timedelta(days=2, hours=12), coalesce=True, check_sortedness=False,
-        ).drop("known_at", strict=False)  # fmt: skip
+        flights = flights.join_asof(known, by=by, check_sortedness=False, **asof).drop("known_at", strict=False)
     return flights.select("flight_id", "time", "carrier", "origin", "dest", *COLUMNS).sort("time", "flight_id")
 
 
 @project.labels(key=["flight_id"], time="time", lag=1)
 def delay_labels(outcomes):
-    known = outcomes.drop_nulls("delay_minutes")
-    return known.select("flight_id", "time", late=(pl.col("delay_minutes") > 15).cast(pl.Int64), delay_minutes="delay_minutes")
+    known = outcomes.drop_nulls("delay_minutes").select("flight_id", "time", "delay_minutes")
+    return known.with_columns(late=(pl.col("delay_minutes") > 15).cast(pl.Int64))
 
 
 # --- the model: four parts that can fail one by one -------------------------------------------------------------------
@@ -234,18 +213,17 @@ def train(frame, seed):
     last_month = pl.col("time") >= frame["time"].max() - timedelta(days=30)
     past, recent = frame.filter(~last_month), frame.filter(last_month)
     scaler = StandardScaler().fit(matrix(past))
-    model = LGBMClassifier(
-        n_estimators=120, learning_rate=0.07, num_leaves=31, min_child_samples=200, colsample_bytree=0.6,
-        subsample=0.7, subsample_freq=1, random_state=seed, n_jobs=2, deterministic=True, force_row_wise=True, verbose=-1,
-    ).fit(scaler.transform(matrix(past)), past["late"].to_numpy())  # fmt: skip
+    trees = {"n_estimators": 150, "learning_rate": 0.05, "num_leaves": 12, "min_child_samples": 1000, "reg_lambda": 50}
+    sample = {"random_state": seed, "subsample": 0.9, "subsample_freq": 1, "colsample_bytree": 0.8}
+    model = LGBMClassifier(**trees, **sample, n_jobs=2, deterministic=True, force_row_wise=True, verbose=-1)
+    model.fit(scaler.transform(matrix(past)), past["late"].to_numpy())
     raw = model.predict_proba(scaler.transform(matrix(recent)))[:, 1]
     calibrator = IsotonicRegression(y_min=0.01, y_max=0.99, out_of_bounds="clip").fit(raw, recent["late"].to_numpy())
     threshold = float(np.quantile(calibrator.predict(raw), 0.75))  # passengers bear one warning in four flights
     return {"scaler": scaler, "model": model, "calibrator": calibrator, "threshold": threshold}
 
 
-def delay_served(delay_features):
-    """What the online store hands to the server."""
+def delay_served(delay_features):  # what the online store hands to the server
     return delay_features.select("flight_id", "time", "carrier", "origin", "dest", *COLUMNS)
 
 
@@ -257,13 +235,14 @@ def score(parts, served):
 
 
 def seat_minutes(rows):
-    """Seat-minutes of delay that no passenger was told of; where a plane or a delay is unknown, what is usual."""
+    """Seat-minutes of delay that nobody was told of; where seats or minutes are unknown, what is usual."""
     missed = rows["late"] * (1 - rows["decision"])
     return missed * rows["seats"].fill_null(150) * rows["delay_minutes"].fill_null(60)
 
 
 project.model(
-    "delay", features="delay_features", labels="delay_labels", entity="flight_id", outcome="late", columns=COLUMNS,
+    "delay",
+    features="delay_features", labels="delay_labels", entity="flight_id", outcome="late", columns=COLUMNS,
     train=train, score=score, serve=delay_served, cost=seat_minutes, unit="seat-minutes",
     carry=["time", "carrier", "origin", "dest"],
 )  # fmt: skip
