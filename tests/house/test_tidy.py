@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from house.tree import ROOT, TEMPLATES, modules, name_of, parsed, repository_files
 
 BANNED = re.compile(r"(^|_)(manager|helper|util|utils|handler|processor|base|info|misc|common|v2|new|legacy)(_|$)")

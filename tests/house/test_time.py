@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+
 from house.tree import PACKAGE, modules, name_of, parsed
 
 ASKING = {

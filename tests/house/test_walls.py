@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from house.tree import PACKAGE, ROOT, name_of, parsed
 
 LINT = "import sys; from importlinter.cli import lint_imports_command as lint; lint(['--no-cache', '--no-logo'])"

@@ -12,6 +12,7 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+
 from house.tree import PACKAGE, ROOT, TEMPLATES, modules
 
 EXTRAS = ("mlflow", "lightgbm", "sklearn", "pandas", "pytest")

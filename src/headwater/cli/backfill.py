@@ -14,5 +14,7 @@ from headwater.cli import options, screen
 @options.project
 @options.as_json
 def command(dataset: str, first: str, last: str, dry_run: bool, project: str | None, as_json: bool) -> None:
-    """Deliver DATASET again for past windows, and what is made from it."""
+    """Deliver past windows of DATASET again.
+
+    What is made from it is delivered again too; --dry-run shows what that would be."""
     screen.answer(options.workspace(project).backfill(dataset, first, last, dry_run), as_json)

@@ -13,5 +13,7 @@ from headwater.cli import options, screen
 @options.project
 @options.as_json
 def command(incident: str, by: str | None, project: str | None, as_json: bool) -> None:
-    """Close INCIDENT: only when the remedy is verified and both sides have signed the same evidence."""
+    """Close INCIDENT, once verified and signed by both sides.
+
+    Both sides must have signed the same evidence hash and named who owns the prevention."""
     screen.answer(options.workspace(project).close(incident, by=options.person(by)), as_json)

@@ -11,5 +11,5 @@ from headwater.cli import options, screen
 @options.project
 @options.as_json
 def command(project: str | None, as_json: bool) -> None:
-    """List the datasets: layer, side, owner, parents, newest window and version."""
+    """List the datasets: layer, side, owner, newest window."""
     screen.answer(options.workspace(project).datasets(), as_json)

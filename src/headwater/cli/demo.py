@@ -18,7 +18,9 @@ from headwater.cli import options, screen
 def command(
     folder: str, fault: str | None, list_faults: bool, repeat: int, seed: int, start: str | None, as_json: bool
 ) -> None:
-    """Live through half a year of flights in which one thing silently goes wrong.
+    """See one silent fault found, explained and put right.
+
+    Lives through half a year of real flights, day by day, in which one thing goes wrong without any error.
 
     The last object on stdout says what was planted, what was found, and whether it was put right.
     """

@@ -12,5 +12,5 @@ from headwater.cli import options, screen
 @options.project
 @options.as_json
 def command(everything: bool, project: str | None, as_json: bool) -> None:
-    """List open incidents: subject, state, side, owner, windows."""
+    """List open incidents."""
     screen.answer(options.workspace(project).incidents(all=everything), as_json)

@@ -12,7 +12,9 @@ from headwater.cli import options, screen
 @click.option("--template", metavar="NAME", default="flights", show_default=True, help="What to start from.")
 @options.as_json
 def command(folder: str, template: str, as_json: bool) -> None:
-    """Make a project in DIR from a template: headwater.yaml, pipeline.py, contracts/."""
+    """Make a project in DIR from a template.
+
+    It is yours from then on: headwater.yaml, pipeline.py and contracts/, plain Python and YAML."""
     from headwater.app.workspace import Workspace
 
     screen.answer(Workspace.init(folder, template), as_json)

@@ -12,9 +12,9 @@ from headwater.cli import options, screen
 @options.as_json
 @click.pass_context
 def command(context: click.Context, project: str | None, as_json: bool) -> None:
-    """List the windows that training refuses to read, set some, or lift them.
+    """Keep windows of a dataset away from training.
 
-    A group of its own: without a further word it lists.
+    Without a further word, lists the windows that training refuses to read.
     """
     if context.invoked_subcommand is None:
         show(project, as_json)

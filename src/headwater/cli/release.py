@@ -14,5 +14,7 @@ from headwater.cli import options, screen
 @options.project
 @options.as_json
 def command(version: str, model: str | None, by: str | None, project: str | None, as_json: bool) -> None:
-    """Make VERSION the champion if the release gate lets it in (exit code 1 if not)."""
+    """Make VERSION the champion, if the gate lets it in.
+
+    A refusal is exit code 1, with the checks that failed."""
     screen.answer(options.workspace(project).release(version, model=model, by=options.person(by)), as_json)

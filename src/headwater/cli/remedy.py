@@ -14,5 +14,8 @@ from headwater.cli import options, screen
 @options.project
 @options.as_json
 def command(incident: str, apply: bool, by: str | None, project: str | None, as_json: bool) -> None:
-    """Try INCIDENT's remedy and say what it would gain and touch; with --apply, carry it out."""
+    """Try INCIDENT's remedy; with --apply, carry it out.
+
+    Says what it gains, what it touches and whether it can be taken back. After it was applied, the next windows
+    verify it."""
     screen.answer(options.workspace(project).remedy(incident, apply=apply, by=options.person(by)), as_json)

@@ -14,7 +14,9 @@ from headwater.core.errors import UsageError
 @options.project
 @options.as_json
 def command(window: str | None, first: str | None, last: str | None, project: str | None, as_json: bool) -> None:
-    """Deliver every dataset for a window, score, watch, and judge what is out of its band.
+    """Deliver, score and watch a window of all datasets.
+
+    What is out of its band becomes a finding; findings become an incident, and an incident gets a verdict.
 
     Without a window, the one after the last that was run. Running a window again changes nothing.
     """

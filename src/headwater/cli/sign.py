@@ -24,6 +24,8 @@ def command(
     project: str | None,
     as_json: bool,
 ) -> None:
-    """Sign the evidence hash of INCIDENT's verdict for the data side or the ml side."""
+    """Sign INCIDENT's verdict for the data or the ml side.
+
+    What is signed is the hash of the evidence; an incident closes when both sides have signed the same one."""
     workspace = options.workspace(project)
     screen.answer(workspace.sign(incident, side, name, disagree=disagree, prevention_owner=prevention_owner), as_json)

@@ -17,7 +17,9 @@ from headwater.core.errors import UsageError
 @options.project
 @options.as_json
 def command(reference: str, as_of: str | None, project: str | None, as_json: bool) -> None:
-    """Show what REF was made from, down to the sources: versions, content hashes, code, parameters, environment.
+    """Show what REF was made from, down to the sources.
+
+    Versions, content hashes, code, parameters and environment of everything on the way.
 
     REF is e.g. model:nyc/delay@champion or dataset:nyc/weather@12.
     """

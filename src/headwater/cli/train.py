@@ -23,9 +23,9 @@ def command(
     project: str | None,
     as_json: bool,
 ) -> None:
-    """Train a model on delivered windows and register the version; it is not released yet.
+    """Train a model and register the version.
 
-    Training on quarantined windows is refused (exit code 1) unless they are skipped.
+    The version is not released yet. Training on quarantined windows is refused (exit code 1) unless they are skipped.
     """
     options.both_or_neither(first, last)
     workspace = options.workspace(project)

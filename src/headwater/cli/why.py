@@ -12,5 +12,8 @@ from headwater.cli import options, screen
 @options.project
 @options.as_json
 def command(reference: str, project: str | None, as_json: bool) -> None:
-    """Say which asset failed, who owns it, and by which chain of evidence; or that none did."""
+    """Say why decisions got worse without a single error.
+
+    Names the asset that failed, its owner and side, the chain of evidence, and who was cleared; or says that no
+    asset failed, or which test would tell."""
     screen.answer(options.workspace(project).why(reference), as_json)
