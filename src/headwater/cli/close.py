@@ -15,5 +15,6 @@ from headwater.cli import options, screen
 def command(incident: str, by: str | None, project: str | None, as_json: bool) -> None:
     """Close INCIDENT, once verified and signed by both sides.
 
-    Both sides must have signed the same evidence hash and named who owns the prevention."""
+    Both sides must have signed the same evidence hash and named who owns the prevention.
+    """
     screen.answer(options.workspace(project).close(incident, by=options.person(by)), as_json)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from headwater.cli import options, screen
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @click.command("incidents")
@@ -13,4 +18,25 @@ from headwater.cli import options, screen
 @options.as_json
 def command(everything: bool, project: str | None, as_json: bool) -> None:
     """List open incidents."""
-    screen.answer(options.workspace(project).incidents(all=everything), as_json)
+    screen.answer(options.workspace(project).incidents(all=everything), as_json, draw)
+
+
+def draw(out: Console, incidents: list[dict[str, Any]]) -> None:
+    """Draw a line per incident: where it stands, and whom its verdict names."""
+    rows = []
+    for incident in incidents:
+        verdict = incident.get("verdict") or {}
+        rows.append(
+            {
+                "incident": incident.get("incident"),
+                "state": incident.get("state"),
+                "opened in": incident.get("window"),
+                "verdict": verdict.get("subject") or verdict.get("status") or incident.get("subject"),
+                "fault": verdict.get("fault"),
+                "side": verdict.get("side"),
+                "owner": verdict.get("owner"),
+                "confidence": screen.percent(verdict["confidence"]) if "confidence" in verdict else None,
+                "signed": sorted(incident.get("signoffs") or ()),
+            }
+        )
+    out.print(screen.table(rows) if rows else "no incidents")

@@ -14,7 +14,11 @@ from headwater.cli import options, screen
 def command(folder: str, template: str, as_json: bool) -> None:
     """Make a project in DIR from a template.
 
-    It is yours from then on: headwater.yaml, pipeline.py and contracts/, plain Python and YAML."""
-    from headwater.app.workspace import Workspace
+    It is yours from then on: headwater.yaml, pipeline.py and contracts/, plain Python and YAML.
+    """
+    from headwater.app.init import init
 
-    screen.answer(Workspace.init(folder, template), as_json)
+    made = init(folder, template)
+    screen.answer(made, as_json)
+    if not as_json:
+        screen.talk(f"read {folder}/pipeline.py, then: cd {folder} && headwater datasets")

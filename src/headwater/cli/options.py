@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from headwater.app.workspace import Workspace
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-SETTINGS = "headwater.yaml"
 
 
 def project(function: Command) -> Command:
@@ -62,25 +60,8 @@ def person(name: str | None) -> str:
         raise UsageError("your login name is not known here", hint="say who decides with --by NAME") from error
 
 
-def find_project(folder: str | None) -> Path:
-    """Return the project's folder: the one given, else the nearest at or above the current one.
-
-    Raises:
-        UsageError: There is no ``headwater.yaml`` there.
-    """
-    start = Path(folder or ".").absolute()
-    places = [start] if folder else [start, *start.parents]
-    for place in places:
-        if (place / SETTINGS).is_file():
-            return place
-    where = f"in `{folder}`" if folder else "here or in any folder above"
-    raise UsageError(f"there is no {SETTINGS} {where}", hint="make a project with `headwater init DIR`")
-
-
 def workspace(folder: str | None) -> Workspace:
-    """Open the project's workspace."""
-    chosen = folder or click.get_current_context().find_root().obj
-    path = find_project(chosen)
+    """Open the project in ``folder``, else the nearest at or above the current one."""
     from headwater.app.workspace import Workspace
 
-    return Workspace.open(path)
+    return Workspace.open(folder or click.get_current_context().find_root().obj)

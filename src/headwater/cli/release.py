@@ -16,5 +16,6 @@ from headwater.cli import options, screen
 def command(version: str, model: str | None, by: str | None, project: str | None, as_json: bool) -> None:
     """Make VERSION the champion, if the gate lets it in.
 
-    A refusal is exit code 1, with the checks that failed."""
+    A refusal is exit code 1, with the checks that failed.
+    """
     screen.answer(options.workspace(project).release(version, model=model, by=options.person(by)), as_json)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from headwater.cli import options, screen
-from headwater.core.errors import UsageError
+from headwater.core.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @click.command("run")
@@ -13,19 +18,43 @@ from headwater.core.errors import UsageError
 @options.span(required=False)
 @options.project
 @options.as_json
-def command(window: str | None, first: str | None, last: str | None, project: str | None, as_json: bool) -> None:
+@click.pass_context
+def command(
+    context: click.Context,
+    window: str | None,
+    first: str | None,
+    last: str | None,
+    project: str | None,
+    as_json: bool,
+) -> None:
     """Deliver, score and watch a window of all datasets.
 
-    What is out of its band becomes a finding; findings become an incident, and an incident gets a verdict.
-
-    Without a window, the one after the last that was run. Running a window again changes nothing.
+    What is out of its band becomes a finding; findings become an incident, and an incident gets a verdict. Without a
+    window, the one after the last that was run. A range is delivered at once, as history that is not watched.
+    Running a window again changes nothing.
     """
     options.both_or_neither(first, last)
     if window and first:
         raise UsageError("give one window or a range, not both", hint="--window D, or --from D --to D")
     workspace = options.workspace(project)
-    if first and last:
-        answer = workspace.run_range(first, last)
-    else:
-        answer = workspace.run(window)
-    screen.answer(answer, as_json)
+    with screen.progress("delivering") as progress:
+        answer = workspace.run_range(first, last, progress) if first and last else workspace.run(window, progress)
+    screen.answer(answer, as_json, draw)
+    if answer["failed"]:
+        context.exit(DataError.exit_code)
+
+
+def draw(out: Console, answer: dict[str, Any]) -> None:
+    """Draw what a run brought to light."""
+    lines = {"window": answer.get("window"), "delivered": answer.get("delivered"), "accepted": answer.get("accepted")}
+    out.print(screen.labelled(lines))
+    for failure in answer.get("failed", ()):
+        error = failure.get("error") or {}
+        out.print(f"[red]{screen.cell(failure.get('dataset'))}[/] {screen.cell(failure.get('state'))}:", end=" ")
+        out.print(screen.cell(error.get("message")))
+    alarms = answer.get("alarms") or []
+    if alarms:
+        out.print(screen.table(alarms, ("subject", "metric", "score", "value", "expected", "detail"), "alarms"))
+    for verdict in answer.get("verdicts") or []:
+        out.print(f"[bold]{screen.cell(verdict.get('incident'))}[/] {screen.cell(verdict.get('text'))}")
+        out.print(f"[dim]see headwater why {screen.cell(verdict.get('incident'))}[/]")

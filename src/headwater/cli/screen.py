@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -55,6 +56,16 @@ def complain(error: HeadwaterError) -> None:
         say("  while:", error.doing, "yellow")
     if error.hint:
         say("hint:", error.hint, "cyan")
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Show what is being done on stderr while it is done, if somebody watches; yields what to tell each step to."""
+    if not sys.stderr.isatty():
+        yield lambda step: None
+        return
+    with console(talk=True).status(what) as status:
+        yield lambda step: status.update(f"{what} [dim]{step}[/]")
 
 
 def answer(value: Any, as_json: bool, draw: Callable[[Console, Any], None] | None = None) -> None:
@@ -142,6 +153,29 @@ def shorten(text: str) -> str:
     """
     whole = len(text) in (40, 64) and all(letter in "0123456789abcdef" for letter in text)
     return text[:SHORT] if whole else text
+
+
+def percent(value: Any) -> str:
+    """Write a share as a percentage; what is no number stays as it is.
+
+    Example:
+        >>> percent(0.974)
+        '97 %'
+    """
+    return f"{value:.0%}".replace("%", " %") if isinstance(value, (int, float)) else str(value)
+
+
+def amount(value: Any, unit: str = "", low: Any = None, high: Any = None) -> str:
+    """Write a number with its unit and its interval.
+
+    Example:
+        >>> amount(1234.5, "seat-minutes", 1000, 1500)
+        '1,234 seat-minutes (1,000 to 1,500)'
+    """
+    if not isinstance(value, (int, float)):
+        return cell(value)
+    interval = f" ({cell(float(low))} to {cell(float(high))})" if low is not None and high is not None else ""
+    return f"{cell(float(value))} {unit}".rstrip() + interval
 
 
 def words(name: str) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from headwater.cli import options, screen
+
+if TYPE_CHECKING:
+    from headwater.core.records import Side
 
 
 @click.command("sign")
@@ -17,7 +22,7 @@ from headwater.cli import options, screen
 @options.as_json
 def command(
     incident: str,
-    side: str,
+    side: Side,
     name: str,
     disagree: str | None,
     prevention_owner: str | None,
@@ -26,6 +31,7 @@ def command(
 ) -> None:
     """Sign INCIDENT's verdict for the data or the ml side.
 
-    What is signed is the hash of the evidence; an incident closes when both sides have signed the same one."""
+    What is signed is the hash of the evidence; an incident closes when both sides have signed the same one.
+    """
     workspace = options.workspace(project)
     screen.answer(workspace.sign(incident, side, name, disagree=disagree, prevention_owner=prevention_owner), as_json)

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from headwater.cli import options, screen
+from headwater.cli.screen import cell
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NEXT = {
+    "verdict": "headwater remedy {0}, then headwater sign {0} --side data|ml --as NAME",
+    "remedied": "the next window verifies the remedy: headwater run",
+    "verifying": "headwater sign {0} --side data|ml --as NAME, then headwater close {0}",
+    "disputed": "headwater run, the case is judged again on all evidence",
+}
 
 
 @click.command("why")
@@ -15,5 +29,64 @@ def command(reference: str, project: str | None, as_json: bool) -> None:
     """Say why decisions got worse without a single error.
 
     Names the asset that failed, its owner and side, the chain of evidence, and who was cleared; or says that no
-    asset failed, or which test would tell."""
-    screen.answer(options.workspace(project).why(reference), as_json)
+    asset failed, or which test would tell.
+    """
+    screen.answer(options.workspace(project).why(reference), as_json, draw)
+
+
+def draw(out: Console, answer: dict[str, Any]) -> None:
+    """Draw a verdict: who, since when, by which evidence, who was cleared, what to do."""
+    if answer.get("status") == "quiet":
+        out.print(cell(answer.get("text")))
+        if answer.get("cleared"):
+            columns = ("subject", "window", "change", "reason")
+            out.print(screen.table(answer["cleared"], columns, "changes that were cleared"))
+        return
+    out.print(f"[bold]{cell(answer.get('incident'))}[/] [dim]{cell(answer.get('state'))}[/]")
+    if answer.get("status") == "named":
+        sure = screen.percent(answer.get("confidence"))
+        whose = f"{cell(answer.get('side'))} side, {cell(answer.get('owner'))}"
+        out.print(
+            f"[bold red]{cell(answer.get('subject'))}[/] failed: {cell(answer.get('fault'))} · {whose} · {sure} sure"
+        )
+    else:
+        out.print(f"[bold]{cell(answer.get('status'))}[/]")
+    out.print(cell(answer.get("text")))
+    out.print()
+    out.print(screen.labelled(_facts(answer)))
+    _chain(out, answer.get("chain") or [])
+    cleared = [item for item in answer.get("suspects") or [] if item.get("exonerated")]
+    if cleared:
+        out.print(screen.table(cleared, ("subject", "fault", "side", "reason"), "cleared"))
+    if answer.get("state") in NEXT:
+        out.print(f"[dim]next:[/] {cell(NEXT[answer['state']].format(answer.get('incident')))}")
+
+
+def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {"since": answer.get("start_window"), "judged in": answer.get("window")}
+    effect, remedy = answer.get("effect") or {}, answer.get("remedy") or {}
+    if effect:
+        cost = screen.amount(effect.get("value"), str(effect.get("unit", "")), effect.get("low"), effect.get("high"))
+        scored = effect.get("scored_predictions")
+        facts["cost"] = f"{cost}; {effect.get('affected_predictions')} of {scored} predictions"
+    if remedy:
+        facts["remedy"] = remedy.get("text") or f"{remedy.get('action')} {remedy.get('target')}"
+    facts["prevention"] = answer.get("prevention")
+    facts["next test"] = answer.get("next_test")
+    facts["evidence"] = answer.get("evidence_hash")
+    for side, signed in (answer.get("signoffs") or {}).items():
+        disagreed = "" if signed.get("agrees") else f" disagrees: {signed.get('reason')}"
+        facts[f"{side} side"] = f"signed by {signed.get('by')}{disagreed}"
+    return {name: value for name, value in facts.items() if value}
+
+
+def _chain(out: Console, steps: list[dict[str, Any]]) -> None:
+    from rich.tree import Tree
+
+    if not steps:
+        return
+    root = branch = Tree("[bold]evidence, from the culprit down[/]", guide_style="dim")
+    for step in steps:
+        said = f"[bold]{cell(step.get('subject'))}[/] {cell(step.get('text'))}"
+        branch = branch.add(f"{said}\n[dim]$ {cell(step.get('command'))}[/]")
+    out.print(root)

@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from headwater.cli import options
 from headwater.core.errors import UsageError
-
-
-def test_the_nearest_project_above_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "headwater.yaml").write_text("module: pipeline.py\n")
-    inner = tmp_path / "a" / "b"
-    inner.mkdir(parents=True)
-    monkeypatch.chdir(inner)
-    assert options.find_project(None) == tmp_path
-    (inner / "headwater.yaml").write_text("module: pipeline.py\n")
-    assert options.find_project(None) == inner
-
-
-def test_a_named_folder_is_not_left(tmp_path: Path) -> None:
-    (tmp_path / "headwater.yaml").write_text("module: pipeline.py\n")
-    (tmp_path / "below").mkdir()
-    assert options.find_project(str(tmp_path)) == tmp_path
-    with pytest.raises(UsageError, match=r"no headwater\.yaml in"):
-        options.find_project(str(tmp_path / "below"))
 
 
 @pytest.mark.parametrize(("first", "last", "missing"), [("a", None, "--to"), (None, "b", "--from")])
