@@ -24,9 +24,10 @@ def performance(model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | 
     """Return the values of ``performance`` evidence for one window.
 
     ``n`` scored rows, ``matured`` of them with an outcome, ``maturity`` their share. Over the matured rows:
-    ``log_loss`` and ``expected_log_loss`` (what it would be were p right), their difference ``excess``, ``brier``, ``auc``,
-    ``slope`` of calibration, ``accuracy``, ``precision``, ``recall``, ``base_rate``, ``mean_p``, ``decision_rate``;
-    ``_low`` and ``_high`` of most are 95 % bounds. What is not defined (an AUC of one class) is left out.
+    ``log_loss`` and ``expected_log_loss`` (what it would be were p right), their difference ``excess``, ``brier``,
+    ``auc``, ``slope`` of calibration, ``accuracy``, ``precision``, ``recall``, ``base_rate``, ``mean_p`` and
+    ``decision_rate``; ``_low`` and ``_high`` of most are 95 % bounds. What is not defined (an AUC of one class) is left
+    out.
 
     The bounds take rows as independent. Windows differ from each other by far more than that (27 times in the variance,
     measured on a year of flights), so they say how well this window was measured, not whether it is unusual.

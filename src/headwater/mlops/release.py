@@ -12,6 +12,7 @@ import polars as pl
 
 from headwater.core.errors import DataError, HeadwaterError
 from headwater.mlops.serving import Score, scored
+from headwater.mlops.training import WINDOW
 from headwater.stats.intervals import t_interval, t_quantile
 from headwater.stats.performance import auc, calibration_line, log_loss
 
@@ -90,10 +91,10 @@ def gate(
     *,
     outcome: str,
     columns: Sequence[str],
-    windows: Sequence[str] | pl.Series,
+    windows: Sequence[str] | pl.Series | None = None,
     limits: GateLimits | None = None,
     healthy: bool = True,
-    health: str = "",
+    reason: str = "",
     slices: Sequence[str] = (),
 ) -> GateReport:
     """Compare a candidate with the champion on the same labelled rows, window by window.
@@ -110,10 +111,10 @@ def gate(
         score: The project's score function; it is given ``frame`` without the outcome.
         outcome: The label column: 0 or 1.
         columns: The feature columns, which must be there.
-        windows: The window key of each row.
+        windows: The window key of each row; None: the frame's ``_window`` column.
         limits: What to meet; None: the defaults.
         healthy: Whether the candidate's training windows are free of quarantine and open incidents.
-        health: Why not.
+        reason: Why not.
         slices: Columns of ``frame`` whose values must not be made worse.
 
     Returns:
@@ -124,6 +125,10 @@ def gate(
         ModelError: the champion cannot score (the candidate's failure is a failed check).
     """
     limits = limits or GateLimits()
+    if windows is None and WINDOW in frame.columns:
+        windows = frame[WINDOW]
+    if windows is None:
+        raise DataError("the gate's frame does not say which window a row is of", hint=f"add a column `{WINDOW}`")
     missing = [name for name in (outcome, *columns, *slices) if name not in frame.columns]
     if missing:
         raise DataError(f"the gate's frame lacks `{'`, `'.join(missing)}`")
@@ -136,8 +141,8 @@ def gate(
         raise DataError(
             "no row of the gate's frame is labelled", hint="deliver labels for the windows the gate compares on"
         )
-    y, served = rows[outcome].cast(pl.Float64).to_numpy(), rows.drop(outcome)
-    checks = [_health(healthy, health)]
+    y, served = rows[outcome].cast(pl.Float64).to_numpy(), rows.drop(outcome, WINDOW, strict=False)
+    checks = [_health(healthy, reason)]
     try:
         p, decision = scored(score, candidate, served)
     except HeadwaterError as error:
@@ -188,8 +193,8 @@ def _no_worse(new: np.ndarray, old: np.ndarray, keys: pl.Series, limits: GateLim
         bound.high <= limit,
         _number(bound.high),
         limit,
-        f"{bound.value:+.4f} on average over {gaps.height} windows, at most {bound.high:+.4f} ({limits.confidence:.0%}); "
-        f"{limit:+.4f} is allowed",
+        f"{bound.value:+.4f} on average over {gaps.height} windows, "
+        f"at most {bound.high:+.4f} ({limits.confidence:.0%}); {limit:+.4f} is allowed",
     )
 
 

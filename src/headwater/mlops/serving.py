@@ -147,6 +147,7 @@ class _Approval:
     version: str
     valid_from: datetime
     displacement: float | None
+    parts: Mapping[str, str]
 
 
 class Deployments:
@@ -172,6 +173,8 @@ class Deployments:
                 self._alias(record.body)
             elif record.kind == "event":
                 self._training(record.body)
+            elif record.kind == "version":
+                self._version(record.body)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"record {record.seq} is not a valid {record.kind} record: {error!r}") from error
 
@@ -188,7 +191,7 @@ class Deployments:
             version=loaded["version"],
             parts=dict(loaded["parts"]),
             approved_version=version,
-            approved_parts=dict(self._trained.get((name, version), {})),
+            approved_parts=dict((approved.parts if approved else {}) or self._trained.get((name, version), {})),
             displacement=approved.displacement if approved is not None else None,
             code=str(loaded.get("code") or ""),
         )
@@ -214,7 +217,11 @@ class Deployments:
             return
         displacement = body.get("displacement")
         measured = None if displacement is None else float(displacement)
-        self._champions[name] = _Approval(str(body["version"]), valid_from, measured)
+        parts = dict(body.get("parts") or {})
+        self._champions[name] = _Approval(str(body["version"]), valid_from, measured, parts)
+
+    def _version(self, body: Mapping[str, Any]) -> None:
+        self._trained[(_bare(body["model"]), str(body["version"]))] = dict(body["parts"])
 
     def _training(self, body: Mapping[str, Any]) -> None:
         facets = body.get("run", {}).get("facets", {})

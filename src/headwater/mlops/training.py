@@ -12,7 +12,7 @@ import polars as pl
 
 from headwater.core.errors import DataError, HeadwaterError, ModelError, Quarantined, UsageError
 from headwater.core.project import Model, Project
-from headwater.mlops.quarantine import Range
+from headwater.mlops.quarantine import Quarantine
 from headwater.mlops.serving import scored
 from headwater.stats.intervals import t_interval
 from headwater.stats.performance import auc, brier, calibration_line, log_loss
@@ -33,6 +33,7 @@ class Trained:
             out.
         columns: Feature columns, in the model's order.
         rows: Number of rows trained on.
+        holdout: The windows that were held out, in order; the trainer has not seen them.
     """
 
     parts: Mapping[str, Any]
@@ -40,6 +41,11 @@ class Trained:
     metrics: Mapping[str, float]
     columns: tuple[str, ...]
     rows: int
+    holdout: tuple[str, ...]
+
+
+WINDOW = "_window"
+"""Column that holds a row's window key where rows of several windows are in one frame."""
 
 
 def train(
@@ -59,7 +65,8 @@ def train(
         model: The model of it to train.
         frame: Features joined with labels, a row per entity. Rows without an outcome are left out.
         seed: Passed to the project's train function.
-        windows: The window key of each row; None: cut by the event-time column of the feature view.
+        windows: The window key of each row; None: the frame's ``_window`` column, or else cut by the event-time column
+            of the feature view.
 
     Raises:
         ModelError: too little to train on, the train function fails, or what it returns cannot score.
@@ -84,31 +91,34 @@ def train(
         **_settings(parts),
     }
     metrics["decision_rate"] = float(decision.mean())  # type: ignore[arg-type]
-    return Trained(parts, params, metrics, model.columns, past.height)
+    return Trained(parts, params, metrics, model.columns, past.height, tuple(held))
 
 
 def training_windows(
-    requested: Sequence[str], quarantined: Sequence[Range], *, skip_quarantined: bool = False
+    requested: Sequence[str], quarantine: Quarantine, datasets: Sequence[str], *, skip_quarantined: bool = False
 ) -> list[str]:
     """Return the windows that may be trained on.
 
     Args:
-        requested: Window keys asked for.
-        quarantined: Quarantined ranges of everything that training would read; see `Quarantine.covering`.
+        requested: Window keys asked for, sorted.
+        quarantine: What is quarantined.
+        datasets: Everything that training would read, upstream included, by reference or bare name.
         skip_quarantined: Leave quarantined windows out instead of refusing.
 
     Raises:
         Quarantined: a requested window is quarantined, or every one is and all were to be skipped.
 
     Example:
-        >>> held = [Range("weather", "2013-03-02", "2013-03-03")]
-        >>> training_windows(["2013-03-01", "2013-03-02"], held, skip_quarantined=True)
+        >>> from headwater.mlops.quarantine import Range
+        >>> held = Quarantine()
+        >>> held.set(Range("weather", "2013-03-02", "2013-03-03"))
+        >>> training_windows(["2013-03-01", "2013-03-02"], held, ["weather"], skip_quarantined=True)
         ['2013-03-01']
     """
-    bad = {key for key in requested for held in quarantined if held.first <= key <= held.last}
+    bad = quarantine.windows(datasets, requested)
     if not bad:
         return list(requested)
-    named = [str(held) for held in quarantined if any(held.first <= key <= held.last for key in bad)]
+    named = [str(held) for held in dict.fromkeys(bad.values())]
     if not skip_quarantined:
         raise Quarantined(
             f"{len(bad)} of {len(requested)} windows to train on are quarantined: {'; '.join(named)}",
@@ -134,6 +144,7 @@ def _prepared(
             hint=f"it has {', '.join(frame.columns)}",
         )
     keys = _keys(project, model, frame) if windows is None else pl.Series("window", list(windows), dtype=pl.String)
+    frame = frame.drop(WINDOW, strict=False)
     if len(keys) != frame.height:
         raise UsageError(f"{len(keys)} window keys do not fit {frame.height} rows")
     usable = frame[model.outcome].is_not_null() & keys.is_not_null()
@@ -151,6 +162,8 @@ def _prepared(
 
 
 def _keys(project: Project, model: Model, frame: pl.DataFrame) -> pl.Series:
+    if WINDOW in frame.columns:
+        return frame[WINDOW]
     time = project.assets[model.features].time
     if time is None or time not in frame.columns:
         raise UsageError(
