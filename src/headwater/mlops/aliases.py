@@ -6,6 +6,7 @@ A later record for the same or an earlier ``valid_from`` corrects history withou
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -103,14 +104,17 @@ class Aliases:
     def __init__(self, changes: Iterable[AliasChange] = ()) -> None:
         self._changes: dict[str, list[AliasChange]] = {}
         for change in changes:
-            self._changes.setdefault(change.model, []).append(change)
-        for known in self._changes.values():
-            known.sort(key=lambda change: change.known_at)  # stable: ledger order decides between equals
+            self._take(change)
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> Aliases:
         """Fold ledger records; those of other kinds are passed over."""
         return cls(AliasChange.of(record) for record in records if record.kind == "alias")
+
+    def add(self, record: Record) -> None:
+        """Fold one more ledger record; those of other kinds are passed over."""
+        if record.kind == "alias":
+            self._take(AliasChange.of(record))
 
     def champion(
         self,
@@ -149,3 +153,7 @@ class Aliases:
     def models(self) -> list[str]:
         """Return the models that have any history, sorted."""
         return sorted(self._changes)
+
+    def _take(self, change: AliasChange) -> None:
+        # To the right of equals: among statements recorded at the same time, ledger order decides.
+        insort(self._changes.setdefault(change.model, []), change, key=lambda known: known.known_at)

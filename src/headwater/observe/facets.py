@@ -24,6 +24,7 @@ _OURS = {
     "headwater_contents": "HeadwaterContentsDatasetFacet",
     "headwater_release": "HeadwaterReleaseRunFacet",
     "headwater_remedy": "HeadwaterRemedyRunFacet",
+    "headwater_repair": "HeadwaterRepairRunFacet",
     "headwater_run": "HeadwaterRunRunFacet",
     "headwater_training": "HeadwaterTrainingRunFacet",
 }
