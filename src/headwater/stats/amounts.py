@@ -1,0 +1,243 @@
+"""Candidates for numeric columns: another unit or factor, exchanged columns, stand-in values, moved rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from headwater.stats import measures
+from headwater.stats.cases import NORMAL, Candidate, Case
+from headwater.stats.repairs import Repair
+from headwater.stats.units import CONVERSIONS
+from headwater.stats.views import Floats
+from headwater.stats.vocabulary import UNSEEN
+
+_OWN = (*measures.QUANTILE_METRICS, *measures.LOG_METRICS, "negative", "zero")
+_STRONG = 3.0
+_SENTINELS = (-1, -9, -99, -999, -9999, -99999, 99, 999, 9999, 99999, 999999, -2147483648, 2147483647, 9.96921e36)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """An inverse ``usual = observed * scale + shift`` for one column and how well it restores the column's own look."""
+
+    column: str
+    scale: float
+    shift: float
+    text: str
+    worst: float
+    lossy: bool = False
+    free: int = 1
+
+
+def propose_units(case: Case) -> Iterator[Candidate]:
+    """Yield unit repairs: the best factor of every affected column together, then column by column."""
+    best: dict[str, list[Factor]] = {}
+    for column in case.columns("number"):
+        if case.odd(column):
+            found = factors(case, column)
+            if found:
+                best[column] = found
+    if len(best) > 1:
+        yield _unit(case, [found[0] for found in best.values()])
+    for found in best.values():
+        for factor in found[:3]:
+            yield _unit(case, [factor])
+
+
+def _unit(case: Case, chosen: list[Factor]) -> Candidate:
+    columns, tolerance = {}, {}
+    for factor in chosen:
+        columns[factor.column] = {"scale": factor.scale, "shift": factor.shift}
+        if factor.lossy:
+            columns[factor.column]["round"] = True
+            tolerance[factor.column] = _tolerance(case.view.number(factor.column), factor.scale)
+    usual = [case.usual(f"q50:{factor.column}") for factor in chosen]
+    now = [case.value(f"q50:{factor.column}") for factor in chosen]
+    text = "; ".join(
+        f"median of `{factor.column}` is {here:.4g}, usually {before:.4g}: {factor.text}"
+        for factor, here, before in zip(chosen, now, usual, strict=True)
+    )
+    plain_evidence = any(case.r(f"{metric}:{one.column}") > 2 for one in chosen for metric in ("unseen", "fine"))
+    return Candidate(
+        Repair("affine", "unit", {"columns": columns}),
+        text,
+        tolerance=tolerance,
+        demand=2.0 if plain_evidence and not tolerance else _STRONG,
+        cost=sum(factor.free for factor in chosen),
+    )
+
+
+def factors(case: Case, column: str) -> list[Factor]:
+    """Return the inverses that restore the column's own distribution, the best first."""
+    values = case.view.number(column)
+    given = np.sort(values[np.isfinite(values)])
+    if len(given) < 1 or given[0] == given[-1] == 0:
+        return []
+    found = []
+    for conversion in CONVERSIONS:
+        scale, shift = 1 / conversion.scale, -conversion.shift / conversion.scale
+        worst = own_score(case, column, given * scale + shift)
+        if worst < NORMAL:
+            found.append(Factor(column, scale, shift, conversion.text, worst))
+    for scale, shift in _estimated(case, column, given):
+        worst = own_score(case, column, given * scale + shift)
+        if worst < NORMAL:
+            text = f"{1 / scale:.4g} times the usual" if not shift else f"{-shift / scale:+.4g} off the usual"
+            found.append(Factor(column, scale, shift, text, worst, free=2))
+    return _ranked(case, column, values, found)
+
+
+def own_score(case: Case, column: str, values: Floats) -> float:
+    """Return the worst exceedance of a column's own quantiles, signs and zeros for given values."""
+    metrics = measures.number_metrics(values, 9)
+    return max(
+        (case.reference.ratio(f"{name}:{column}", metrics[name]) for name in _OWN if name in metrics), default=0.0
+    )
+
+
+def _ranked(case: Case, column: str, values: Floats, found: list[Factor]) -> list[Factor]:
+    vocabulary = case.reference.vocabularies[column]
+    name = f"unseen:{column}"
+    ranked = []
+    for factor in found:
+        repaired = values * factor.scale + factor.shift
+        lossy = False
+        ratio = _unseen_ratio(case, name, vocabulary.near(repaired, 0.0))
+        if ratio >= NORMAL:
+            # Digits may have been lost on the way: then known values are near, not equal.
+            lossy = True
+            ratio = _unseen_ratio(case, name, vocabulary.near(repaired, _tolerance(values, factor.scale)))
+        if ratio < NORMAL:
+            one = Factor(column, factor.scale, factor.shift, factor.text, factor.worst, lossy, factor.free)
+            ranked.append((lossy, factor.free, round(ratio, 1), factor.worst, one))
+    ranked.sort(key=lambda item: item[:4])
+    return [item[-1] for item in ranked]
+
+
+def _unseen_ratio(case: Case, name: str, codes: np.ndarray) -> float:
+    given = codes[codes >= UNSEEN]
+    return case.reference.ratio(name, float((given == UNSEEN).mean()) if len(given) else 0.0)
+
+
+def _tolerance(values: Floats, scale: float) -> float:
+    """Half a unit of the last digit that the observed values are written with, in the usual unit."""
+    places = measures.decimals_of(values)
+    return 0.0 if places >= 4 else 0.5 * abs(scale) * 10.0**-places
+
+
+def _estimated(case: Case, column: str, given: Floats) -> list[tuple[float, float]]:
+    """Return factors from the data: ratio of medians, ratios of the commonest values, and a plain offset."""
+    usual, now = case.usual(f"q50:{column}"), float(np.median(given))
+    found: list[tuple[float, float]] = []
+    if not np.isfinite(usual):
+        return found
+    vocabulary = case.reference.vocabularies[column]
+    known = vocabulary.values.head(6).to_numpy()
+    values, counts = np.unique(given, return_counts=True)
+    common = values[np.argsort(-counts)[:6]]
+    ratios = [k / c for k in known for c in common if c and k]
+    sizes = (case.usual(f"log50:{column}"), case.value(f"log50:{column}"))
+    middle = 10 ** (sizes[0] - sizes[1]) if all(np.isfinite(sizes)) else 0.0
+    near = [one for one in ratios if middle and 0.6 < one / middle < 1.6 and abs(one - 1) > 0.005]
+    scored = [((vocabulary.near(given[:: max(1, len(given) // 200)] * one, 0.0) == UNSEEN).mean(), one) for one in near]
+    found += [(one, 0.0) for share, one in sorted(scored)[:2] if share < 0.5]
+    if now and usual and usual / now > 0:
+        found.append((usual / now, 0.0))
+    if middle and abs(middle - 1) > 0.02:
+        found.append((middle, 0.0))
+    if case.odd(column, "fit", "linear"):
+        found.append((1.0, usual - now))
+    return found
+
+
+def propose_swaps(case: Case) -> Iterator[Candidate]:
+    """Yield exchanges of two columns of the same kind whose contents look like each other's."""
+    for kind in ("number", "category"):
+        odd = [name for name in case.columns(kind) if case.odd(name)]
+        for one, other in list(combinations(odd, 2))[:60]:
+            if kind == "number" and not _crossed(case, one, other):
+                continue
+            yield Candidate(
+                Repair("swap", "column_swap", {"columns": [one, other]}),
+                f"the values of `{one}` look like those of `{other}` and the other way round",
+            )
+
+
+def _crossed(case: Case, one: str, other: str) -> bool:
+    here, there = case.view.number(one), case.view.number(other)
+    return own_score(case, other, here) < NORMAL and own_score(case, one, there) < NORMAL
+
+
+def propose_stand_ins(case: Case) -> Iterator[Candidate]:
+    """Yield stand-in values (sentinels, defaults) to turn back into nulls."""
+    columns: dict[str, list[float]] = {}
+    for column in case.columns("number"):
+        if not case.odd(column):
+            continue
+        values = case.view.number(column)
+        given = values[np.isfinite(values)]
+        for value, share, sentinel in _overfull(case, column, given):
+            if sentinel:
+                columns.setdefault(column, []).append(value)
+            yield _stand_in(case, {column: [value]}, share, sentinel)
+    if len(columns) > 1:
+        yield _stand_in(case, columns, float("nan"), True)
+
+
+def _overfull(case: Case, column: str, given: Floats) -> Iterator[tuple[float, float, bool]]:
+    kinds, counts = np.unique(given, return_counts=True)
+    vocabulary = case.reference.vocabularies[column]
+    known = vocabulary.values.to_numpy()
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    reach = max(high - low, 1e-9)
+    top = vocabulary.shares()
+    for place in np.argsort(-counts)[:4]:
+        value, share = float(kinds[place]), float(counts[place] / max(len(given), 1))
+        if share > 0.98 or counts[place] < 2:
+            continue
+        code = int(vocabulary.near(np.array([value]), 0.0)[0])
+        usual = float(top[code]) if 0 <= code < len(top) else 0.0
+        if share < 3 * usual + 0.01:
+            continue
+        outside = value < low - 0.2 * reach or value > high + 0.2 * reach
+        sentinel = code == UNSEEN and (outside or value in _SENTINELS)
+        # A value from the usual range is a default only when nulls went missing as it appeared.
+        lost = case.usual(f"null:{column}") - case.value(f"null:{column}")
+        if sentinel or (code == UNSEEN and value == 0) or lost > 0.5 * (share - usual) > 0.005:
+            yield value, share, sentinel
+
+
+def _stand_in(case: Case, columns: dict[str, list[float]], share: float, sentinel: bool) -> Candidate:
+    named = ", ".join(f"{values[0]:g} in `{column}`" for column, values in columns.items())
+    portion = "" if np.isnan(share) else f" ({share:.0%} of its values)"
+    text = f"{named}{portion} was never seen before" if sentinel else f"{named}{portion} stands where nulls were usual"
+    return Candidate(
+        Repair("to_null", "sentinel" if sentinel else "default_fill", {"columns": columns}),
+        text,
+        excused=frozenset({*(f"null:{column}" for column in columns), "nullpattern:"}) if sentinel else frozenset(),
+        cost=len(columns),
+    )
+
+
+def propose_realignments(case: Case) -> Iterator[Candidate]:
+    """Yield moves of one column by a row or two, when only its agreement with the others is broken."""
+    broken = [name for name in case.abnormal if name.startswith(("fit:", "scatter:", "lookup:", "linear:"))]
+    if not broken:
+        return
+    for column in [*case.columns("number"), *case.columns("category")]:
+        own = [
+            name for name in case.abnormal if name.endswith(f":{column}") and not name.startswith(("fit", "scatter"))
+        ]
+        related = any(name.endswith((f":{column}", f">{column}")) or f":{column}>" in name for name in broken)
+        if own or not related:
+            continue
+        for rows in (1, -1):
+            yield Candidate(
+                Repair("realign", "misaligned", {"columns": [column], "rows": rows}),
+                f"`{column}` agrees with the other columns again when it is moved by {rows:+d} row",
+                demand=_STRONG,
+            )

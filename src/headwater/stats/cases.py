@@ -1,0 +1,159 @@
+"""One frame under diagnosis: what is abnormal about it, and what a candidate repair would leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from headwater.core.errors import DataError
+from headwater.core.windows import Window
+from headwater.stats.reference import Reference, Score, column_of, metric_of
+from headwater.stats.repairs import Repair, apply
+from headwater.stats.views import View
+
+ABNORMAL, NORMAL = 2.0, 1.2
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A repair to try.
+
+    Attributes:
+        repair: What to apply.
+        detail: What it would mean, for people, with numbers.
+        wrap: The repaired times may lie in neighbouring windows, because the rows were cut after the times moved.
+        tolerance: Per column, how far repaired numbers may be from known ones, because digits were lost.
+        excused: Metrics that need not return to normal, because the repair is known not to restore them.
+        demand: How abnormal the metrics that it mends must have been.
+        cost: How many free parameters it has.
+        prior: Plausibility against other explanations of the same metrics, 0 to 1.
+        explains: For repairs without an inverse: the metrics that the pattern accounts for.
+    """
+
+    repair: Repair
+    detail: str
+    wrap: bool = False
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+    excused: frozenset[str] = frozenset()
+    demand: float = ABNORMAL
+    cost: int = 1
+    prior: float = 1.0
+    explains: frozenset[str] = frozenset()
+    column: str | None = None
+
+    @property
+    def named(self) -> str:
+        """The affected columns as one text; empty for the whole table."""
+        if self.column is not None:
+            return self.column
+        return ", ".join(self.repair.parameters.get("columns", ()))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a candidate did: worst exceedance of the metrics it changed, before and after, and which it mended."""
+
+    candidate: Candidate
+    before: float
+    after: float
+    mended: frozenset[str]
+
+    @property
+    def fires(self) -> bool:
+        """Whether clearly abnormal metrics became normal."""
+        if not self.candidate.repair.invertible:
+            return self.before > ABNORMAL
+        return self.before > self.candidate.demand and self.after < NORMAL and bool(self.mended)
+
+
+@dataclass
+class Case:
+    """A frame, its window and its exceedances."""
+
+    reference: Reference
+    window: Window
+    view: View
+    score: Score
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, window: Window, reference: Reference) -> Case:
+        """Measure a frame."""
+        view = reference.view(frame, window)
+        return cls(reference, window, view, reference.compare(reference.measure(view)))
+
+    @cached_property
+    def abnormal(self) -> dict[str, float]:
+        """The metrics beyond the limit, worst first."""
+        return self.score.abnormal(ABNORMAL)
+
+    def r(self, name: str) -> float:
+        """Return one metric's exceedance; 0 when it is not defined."""
+        return self.score.ratios.get(name, 0.0)
+
+    def value(self, name: str) -> float:
+        """Return one metric's value, NaN when it is not defined."""
+        return self.score.values.get(name, np.nan)
+
+    def usual(self, name: str) -> float:
+        """Return one metric's usual value, NaN when it is not known."""
+        return self.reference.centers.get(name, np.nan)
+
+    def high(self, name: str) -> bool:
+        """Tell whether a metric is above its usual value."""
+        return bool(self.value(name) > self.usual(name))
+
+    def columns(self, kind: str) -> list[str]:
+        """Return the present columns of a kind that do not just repeat the calendar."""
+        reference = self.reference
+        return [
+            name
+            for name in reference.schema
+            if reference.kind(name) == kind and self.view.present(name) and not reference.derived(name)
+        ]
+
+    def odd(self, column: str, *metrics: str) -> bool:
+        """Tell whether a column has an abnormal metric (of those named, or any)."""
+        return any(
+            column_of(name) == column or column_of(name).endswith(f">{column}")
+            for name in self.abnormal
+            if not metrics or metric_of(name) in metrics
+        )
+
+    def about(self, *columns: str) -> frozenset[str]:
+        """Return the abnormal metrics that are about the columns, or about agreement with them."""
+        loose = ("fit", "scatter", "linear", "lookup", "phase", "course", "calendar")
+        return frozenset(
+            name
+            for name in self.abnormal
+            if column_of(name) in columns or metric_of(name) in loose or name == "nullpattern:"
+        )
+
+    def try_out(self, candidate: Candidate) -> Outcome | None:
+        """Apply a candidate and measure what it changed; None when it cannot be applied."""
+        if not candidate.repair.invertible:
+            before = max((self.r(name) for name in candidate.explains), default=0.0)
+            return Outcome(candidate, before, before, candidate.explains)
+        try:
+            repaired = apply(candidate.repair, self.view.raw, self.reference)
+        except DataError:
+            return None
+        changed = candidate.repair.columns()
+        if candidate.repair.operator == "rename":
+            changed = None
+        view = self.reference.view(
+            repaired, self.window, sharing=None if changed is None else self.view, changed=changed or ()
+        )
+        values = self.reference.measure(view, columns=changed, wrap=candidate.wrap, tolerance=candidate.tolerance)
+        return self._compare(candidate, self.reference.compare(values).ratios)
+
+    def _compare(self, candidate: Candidate, after: Mapping[str, float]) -> Outcome:
+        names = [name for name in after if name not in candidate.excused]
+        touched = [name for name in names if abs(after[name] - self.r(name)) > 0.05]
+        mended = frozenset(name for name in touched if self.r(name) > ABNORMAL and after[name] < NORMAL)
+        before = max((self.r(name) for name in touched), default=0.0)
+        left = max((after[name] for name in touched), default=0.0)
+        return Outcome(candidate, before, left, mended)

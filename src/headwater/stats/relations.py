@@ -1,0 +1,306 @@
+"""Exact relations between a table's columns: calendar parts of a time, sums and factors, and lookups by id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+import polars as pl
+
+from headwater.core.canonical import digest
+from headwater.stats.views import Bools, Floats, Ints, View, kind_of, numbers, texts
+from headwater.stats.vocabulary import Vocabulary
+
+PARTS = ("hour", "day", "month", "year", "minute", "weekday", "isoweekday", "week", "ordinal", "quarter", "yyyymmdd",
+         "yyyymm")  # fmt: skip
+FORMATS = ("%Y-%m-%d", "%Y-%m", "%B", "%b", "%A", "%a", "%Y%m%d", "%d/%m/%Y", "%m/%d/%Y", "%H", "%H:%M", "%Y", "%m")
+LOCAL = "local"
+_SAMPLE = 4000
+_MISSED = 0.01
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """A column that repeats a part of a time (or of the window's own date when ``source`` is None).
+
+    ``offset`` is in hours from UTC, or ``local`` for the windows' own zone, whatever the clock change.
+    """
+
+    column: str
+    part: str
+    source: str | None
+    offset: float | str
+
+    def expected(self, clock: Floats, zone: float | Floats) -> Floats | pl.Series:
+        """Return the values that follow from times in hours since 1970 UTC."""
+        return part_of(self.part, clock + (zone if self.offset == LOCAL else float(self.offset)))
+
+    def misses(self, column: pl.Series, clock: Floats, zone: Floats, after: Floats) -> tuple[Bools, Bools]:
+        """Return which rows can be tested, and which agree with neither offset of a window with a clock change."""
+        comparable, differs = misses(column, self.expected(clock, zone))
+        if self.offset == LOCAL and np.any(zone != after):
+            differs = differs & misses(column, self.expected(clock, after))[1]
+        return comparable, differs
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A numeric column that is a weighted sum of others (one factor, or a total of its parts)."""
+
+    column: str
+    weights: Mapping[str, float]
+    constant: float
+    tolerance: float
+
+    def expected(self, view: View) -> Floats:
+        """Return the values that follow from the other columns."""
+        total = np.full(view.height, self.constant)
+        for name, weight in self.weights.items():
+            total = total + weight * view.number(name)
+        return cast(Floats, total)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """An attribute that an id determines: ``values[code of the id]`` is the attribute (a number, or a code)."""
+
+    by: str
+    column: str
+    values: Floats = field(compare=False)
+
+    def expected(self, codes: Ints) -> Floats:
+        """Return the attribute for each id code, NaN where the id is not known."""
+        found = np.full(len(codes), np.nan)
+        known = (codes >= 0) & (codes < len(self.values))
+        found[known] = self.values[codes[known]]
+        return found
+
+
+def part_of(part: str, clock: Floats) -> Floats | pl.Series:
+    """Return a calendar part of local times in hours since 1970: numbers, or text for a ``%`` format."""
+    if part.startswith("%"):
+        whole = np.where(np.isfinite(clock), clock, 0.0)
+        moments = pl.Series(np.round(whole * 3.6e9).astype(np.int64)).cast(pl.Datetime("us"))
+        return moments.dt.strftime(part).set(pl.Series(~np.isfinite(clock)), None)
+    given = np.isfinite(clock)
+    safe = np.where(given, clock, 0.0) + 1e-9
+    day = np.floor(safe / 24)
+    if part == "hour":
+        result = np.floor(safe) % 24
+    elif part == "minute":
+        result = np.floor((safe % 1) * 60)
+    elif part == "weekday":
+        result = (day + 3) % 7
+    elif part == "isoweekday":
+        result = (day + 3) % 7 + 1
+    else:
+        result = _date_part(part, day.astype(np.int64).astype("datetime64[D]"))
+    return np.where(given, result, np.nan)
+
+
+def _date_part(part: str, dates: np.ndarray) -> Floats:
+    years = dates.astype("datetime64[Y]")
+    months = dates.astype("datetime64[M]")
+    year, month = years.astype(int) + 1970, months.astype(int) % 12 + 1
+    day = (dates - months.astype("datetime64[D]")).astype(int) + 1
+    if part == "week":
+        return pl.Series(dates.astype("datetime64[ms]")).dt.week().to_numpy().astype(float)
+    values = {
+        "year": year,
+        "month": month,
+        "day": day,
+        "ordinal": (dates - years.astype("datetime64[D]")).astype(int) + 1,
+        "quarter": (month - 1) // 3 + 1,
+        "yyyymmdd": year * 10000 + month * 100 + day,
+        "yyyymm": year * 100 + month,
+    }
+    return cast(Floats, values[part].astype(float))
+
+
+def misses(column: pl.Series, expected: Floats | pl.Series, tolerance: float = 1e-6) -> tuple[Bools, Bools]:
+    """Return which rows could be compared and which of them differ, as boolean arrays."""
+    if isinstance(expected, pl.Series):
+        own = texts(column)
+        comparable = (own.is_not_null() & expected.is_not_null()).to_numpy()
+        differs = (own != expected).fill_null(False).to_numpy()
+    else:
+        own_numbers = numbers(column)
+        comparable = np.isfinite(own_numbers) & np.isfinite(expected)
+        with np.errstate(invalid="ignore"):
+            differs = np.abs(own_numbers - expected) > tolerance * np.maximum(1.0, np.abs(expected))
+    return cast(Bools, comparable), cast(Bools, comparable & differs)
+
+
+def find_calendars(
+    pooled: pl.DataFrame, clocks: Mapping[str | None, Floats], zones: tuple[Floats, Floats]
+) -> list[Calendar]:
+    """Find the columns that repeat a part of a time column or of the window's date.
+
+    Args:
+        pooled: The reference rows.
+        clocks: Hours since 1970 UTC by time column; under None the middle of each row's window.
+        zones: Offset from UTC at the start and at the end of each row's window, in hours.
+    """
+    step = max(1, pooled.height // _SAMPLE)
+    found = []
+    for name in pooled.columns:
+        series = pooled.get_column(name)
+        kind = kind_of(series.dtype)
+        if kind not in ("number", "category") or series.dtype == pl.Boolean:
+            continue
+        parts = _parts(series) if kind == "number" else FORMATS
+        relation = _find_calendar(name, series.gather_every(step), parts, clocks, zones, step)
+        if relation is not None:
+            found.append(relation)
+    return found
+
+
+def _parts(series: pl.Series) -> Sequence[str]:
+    values = numbers(series)
+    values = values[np.isfinite(values)]
+    if not len(values) or np.any(values != np.round(values)) or values.min() < 0:
+        return ()
+    limit = float(values.max())
+    limits = {"hour": 24, "day": 31, "month": 12, "minute": 59, "weekday": 6, "isoweekday": 7, "week": 53,
+              "ordinal": 366, "quarter": 4}  # fmt: skip
+    return [part for part in PARTS if limit <= limits.get(part, 1e9)]
+
+
+def _find_calendar(
+    name: str,
+    series: pl.Series,
+    parts: Sequence[str],
+    clocks: Mapping[str | None, Floats],
+    zones: tuple[Floats, Floats],
+    step: int,
+) -> Calendar | None:
+    zone, after = zones[0][::step], zones[1][::step]
+    # A column that never changes is taken for a part of the date only when it is called that.
+    varies = series.n_unique() > 1
+    for part in parts:
+        if not varies and part.strip("%") not in name.lower():
+            continue
+        for source, clock in clocks.items():
+            sampled = clock[::step]
+            offsets: list[float | str] = [LOCAL, *_offsets(part, series, sampled, source)]
+            for offset in offsets:
+                calendar = Calendar(name, part, source, offset)
+                comparable, differs = calendar.misses(series, sampled, zone, after)
+                if comparable.sum() >= 5 and differs.sum() <= _MISSED * comparable.sum():
+                    return calendar
+    return None
+
+
+def _offsets(part: str, series: pl.Series, clock: Floats, source: str | None) -> list[float]:
+    if source is None:
+        return []
+    if part != "hour":
+        return [0.0]
+    gap = (numbers(series) - np.floor(clock)) % 24
+    gap = gap[np.isfinite(gap)]
+    if not len(gap):
+        return [0.0]
+    most = float(np.bincount(gap.astype(int), minlength=24).argmax())
+    return [most if most <= 12 else most - 24]
+
+
+def find_linear(columns: Mapping[str, Floats]) -> list[Linear]:
+    """Find the columns that are exactly a factor times another, or a weighted sum of others."""
+    names = [name for name, values in columns.items() if np.isfinite(values).mean() > 0.7 and np.nanstd(values) > 0]
+    if len(names) < 2:
+        return []
+    step = max(1, len(columns[names[0]]) // _SAMPLE)
+    matrix = np.column_stack([columns[name][::step] for name in names])
+    matrix = matrix[np.isfinite(matrix).all(axis=1)]
+    if len(matrix) < 10 * len(names):
+        return []
+    found: list[Linear] = []
+    for place, name in enumerate(names):
+        others = [index for index in range(len(names)) if index != place]
+        relation = _exact(name, place, others, names, matrix)
+        if relation and not any({name, *relation.weights} == {one.column, *one.weights} for one in found):
+            found.append(relation)
+    return found
+
+
+def _exact(name: str, place: int, others: list[int], names: list[str], matrix: Floats) -> Linear | None:
+    target, spread = matrix[:, place], matrix.std(axis=0)
+    used = others
+    for _ in range(3):
+        design = np.column_stack([matrix[:, used] / spread[used], np.ones(len(matrix))])
+        solution, *_ = np.linalg.lstsq(design, target, rcond=1e-10)
+        residual = np.abs(design @ solution - target)
+        if np.quantile(residual, 0.9) > 1e-4 * spread[place]:
+            # A few odd rows tilt a least-squares plane; fit again on the rows that lie on it.
+            near = residual <= np.quantile(residual, 0.8)
+            solution, *_ = np.linalg.lstsq(design[near], target[near], rcond=1e-10)
+            residual = np.abs(design @ solution - target)
+        keep = [index for index, weight in zip(used, solution, strict=False) if abs(weight) > 1e-3 * spread[place]]
+        if keep == used or not keep:
+            break
+        used = keep
+    tolerance = 1e-6
+    if np.mean(residual > tolerance * np.maximum(1.0, np.abs(target))) > _MISSED or not keep or keep != used:
+        return None
+    weights = {
+        names[index]: float(np.round(weight / spread[index], 9)) for index, weight in zip(used, solution, strict=False)
+    }
+    return Linear(name, weights, float(np.round(solution[-1], 9)), 2e-6)
+
+
+def find_lookups(
+    codes: Mapping[str, Ints], vocabularies: Mapping[str, Vocabulary], attributes: Mapping[str, Floats]
+) -> list[Lookup]:
+    """Find the attributes that an id determines.
+
+    Args:
+        codes: Row codes of the columns that may be ids.
+        vocabularies: Their vocabularies.
+        attributes: Values (numbers, or codes as numbers; NaN for null) of all columns that may be attributes.
+    """
+    found = []
+    seen: set[str] = set()
+    for by, rows in codes.items():
+        size = vocabularies[by].values.len()
+        # An id must repeat, and there must be enough of them that the map is not chance.
+        if size < 4 or (rows >= 0).sum() < 3 * size:
+            continue
+        for column, values in attributes.items():
+            if column == by:
+                continue
+            relation = _lookup(by, column, rows, values, size)
+            if relation is not None:
+                mark = digest([column, by])
+                if mark not in seen:
+                    seen.add(mark)
+                    found.append(relation)
+    return found
+
+
+def _lookup(by: str, column: str, rows: Ints, values: Floats, size: int) -> Lookup | None:
+    step = max(1, len(rows) // 2000)
+    quick = _fit_lookup(rows[::step], values[::step], size)
+    if quick is None:
+        return None
+    fitted = _fit_lookup(rows, values, size)
+    return None if fitted is None else Lookup(by, column, fitted)
+
+
+def _fit_lookup(rows: Ints, values: Floats, size: int) -> Floats | None:
+    given = (rows >= 0) & np.isfinite(values)
+    ids, own = rows[given], values[given]
+    if len(ids) < 20:
+        return None
+    first = np.full(size, np.nan)
+    first[ids[::-1]] = own[::-1]
+    wrong = first[ids] != own
+    if wrong.mean() > _MISSED:
+        return None
+    used = first[np.isfinite(first)]
+    # A constant attribute, or one that most ids share, is not determined by the id.
+    _, counts = np.unique(used, return_counts=True)
+    if counts.max() > 0.8 * len(used):
+        return None
+    return first

@@ -1,0 +1,147 @@
+"""Candidates for a table's form: renamed columns, changed types, copies of rows, broken dependencies."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from headwater.stats.cases import NORMAL, Candidate, Case
+from headwater.stats.repairs import Repair, apply
+from headwater.stats.texts import ways
+from headwater.stats.views import kind_matches
+
+
+def propose_names(case: Case) -> Iterator[Candidate]:
+    """Yield renamings of new columns that look like the ones that are gone."""
+    reference, frame = case.reference, case.view.raw
+    missing = [name for name in reference.schema if name not in frame.columns]
+    extra = [name for name in frame.columns if name not in reference.schema]
+    pairs: list[tuple[float, str, str]] = []
+    for name in missing:
+        for other in extra:
+            if kind_matches(frame.schema[other], reference.schema[name]) or frame.schema[other] == pl.Null:
+                pairs.append((_unlike(case, name, other), other, name))
+    chosen: dict[str, str] = {}
+    for cost, other, name in sorted(pairs):
+        if cost < 1.5 and other not in chosen and name not in chosen.values():
+            chosen[other] = name
+    if chosen:
+        text = "; ".join(
+            f"column `{name}` is gone and the new `{other}` has its values" for other, name in chosen.items()
+        )
+        yield Candidate(Repair("rename", "rename", {"columns": chosen}), text, cost=len(chosen))
+
+
+def _unlike(case: Case, name: str, other: str) -> float:
+    """Worst exceedance of the missing column's metrics if the other stood in for it, less for a similar name."""
+    frame = case.view.raw.select(pl.col(other).alias(name))
+    view = case.reference.view(frame, case.window)
+    if not view.present(name):
+        return 99.0
+    found: dict[str, float] = {}
+    case.reference.measure_column(view, name, None, False, {}, found)
+    worst = max((case.reference.ratio(metric, value) for metric, value in found.items()), default=0.0)
+    alike = difflib.SequenceMatcher(None, name.lower(), other.lower()).ratio()
+    return worst - 0.3 * alike
+
+
+def propose_types(case: Case) -> Iterator[Candidate]:
+    """Yield casts of columns back to their usual types."""
+    frame, reference = case.view.raw, case.reference
+    chosen: dict[str, str] = {}
+    for name, dtype in reference.schema.items():
+        if f"dtype:{name}" not in case.abnormal or name not in frame.columns:
+            continue
+        how = _best_way(case, name)
+        if how:
+            chosen[name] = how
+            text = f"`{name}` is {_type(frame.schema[name])}, usually {_type(dtype)}"
+            yield Candidate(Repair("cast", "type_change", {"columns": {name: how}}), text)
+    if len(chosen) > 1:
+        text = f"the types of `{'`, `'.join(chosen)}` changed"
+        yield Candidate(Repair("cast", "type_change", {"columns": chosen}), text, cost=len(chosen))
+
+
+def _type(dtype: pl.DataType) -> str:
+    return str(dtype).lower()
+
+
+def _best_way(case: Case, name: str) -> str | None:
+    series, best = case.view.raw.get_column(name), (1.5, "")
+    for how in ways(series, case.reference.schema[name]):
+        trial = apply(
+            Repair("cast", "type_change", {"columns": {name: how}}), case.view.raw.select(name), case.reference
+        )
+        lost = trial.get_column(name).null_count() - series.null_count()
+        share = max(lost, 0) / max(series.len() - series.null_count(), 1)
+        found: dict[str, float] = {}
+        view = case.reference.view(trial, case.window)
+        case.reference.measure_column(view, name, None, False, {}, found)
+        worst = max((case.reference.ratio(metric, value) for metric, value in found.items()), default=0.0)
+        cost = share + min(worst, 50) / 50
+        if share < 0.5 and cost < best[0]:
+            best = (cost, how)
+    return best[1] or None
+
+
+def propose_copies(case: Case) -> Iterator[Candidate]:
+    """Yield removals of rows that are here twice, or that an earlier window already had."""
+    reference, rows = case.reference, case.view.height
+    usual = float(np.exp(case.usual("rows:")))
+    if "copies:" in case.abnormal and case.high("copies:"):
+        share = case.value("copies:")
+        text = f"{share:.0%} of the {rows} rows repeat another row; a window usually has {usual:.0f} rows"
+        key = [name for name in reference.key if name in case.view.raw.columns]
+        if key and len(key) == len(reference.key):
+            yield Candidate(Repair("deduplicate", "duplicate_load", {"key": key}), text, column="")
+        else:
+            yield Candidate(Repair("deduplicate", "duplicate_load", {"key": []}), text, column="")
+            for copies in dict.fromkeys((2, max(2, round(rows / max(usual, 1))))):
+                yield Candidate(Repair("deduplicate", "duplicate_load", {"key": [], "copies": copies}), text, column="")
+    time = reference.time
+    if time and (f"outside:{time}" in case.abnormal or ("rows:" in case.abnormal and case.high("rows:"))):
+        text = f"{rows} rows where {usual:.0f} are usual, among them rows of earlier windows"
+        yield Candidate(Repair("drop_delivered", "duplicate_load", {}), text, column="")
+
+
+def propose_dependencies(case: Case) -> Iterator[Candidate]:
+    """Yield rebuilds of columns that used to follow from others, and fills of nulls that an id determines."""
+    reference = case.reference
+    for linear in reference.linears:
+        if f"linear:{linear.column}" in case.abnormal:
+            yield from _rebuilds(case, linear.column)
+    for lookup in reference.lookups:
+        name = f"lookup:{lookup.by}>{lookup.column}"
+        if not case.view.present(lookup.by) and case.reference.kind(lookup.by) != "other":
+            continue
+        if name in case.abnormal:
+            share = case.value(name)
+            text = f"`{lookup.column}` differs from what its `{lookup.by}` is known to have in {share:.0%} of the rows"
+            parameters = {"columns": {lookup.column: lookup.by}, "overwrite": True}
+            yield Candidate(Repair("fill", "dependency", parameters), text, cost=3, prior=0.8)
+        if f"null:{lookup.column}" in case.abnormal and case.high(f"null:{lookup.column}"):
+            share, usual = case.value(f"null:{lookup.column}"), case.usual(f"null:{lookup.column}")
+            text = f"`{lookup.column}` is null in {share:.0%} of the rows, usually {usual:.0%}"
+            text += f"; its `{lookup.by}` tells the value"
+            yield Candidate(Repair("fill", "null_burst", {"columns": {lookup.column: lookup.by}}), text)
+
+
+def _rebuilds(case: Case, column: str) -> Iterator[Candidate]:
+    """A weighted sum can be solved for any of its columns; the one that is off by itself is the one to rebuild."""
+    linear = next(one for one in case.reference.linears if one.column == column)
+    share = case.value(f"linear:{column}")
+    for target in (column, *linear.weights):
+        weights = {name: weight for name, weight in linear.weights.items() if name != target}
+        constant = linear.constant
+        if target != column:
+            own = linear.weights[target]
+            weights = {column: 1 / own, **{name: -weight / own for name, weight in weights.items()}}
+            constant = -constant / own
+        recipe = {"weights": weights, "constant": constant}
+        text = f"`{target}` no longer follows from `{'`, `'.join(weights)}` in {share:.0%} of the rows"
+        repair = Repair("rebuild", "dependency", {"columns": {target: recipe}})
+        worst = max((case.r(name) for name in case.about(target) if name.endswith(f":{target}")), default=0.0)
+        yield Candidate(repair, text, cost=2, prior=0.8 if worst > NORMAL else 0.7)
