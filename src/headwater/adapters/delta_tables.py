@@ -182,10 +182,10 @@ class DeltaTables:
                 if layout is None or not layout.fits(frame):
                     layout, fields = lay_out(frame, fields, local_times=local)
                 parts[key] = self._save(dataset, key, frame, content, layout, local)
-            version = self._log(dataset, head, parts, fields, run_id)
+            return self._log(dataset, head, parts, fields, run_id)
         except BaseException as error:
-            version = self._landed(dataset, head, parts)
-            if version is None:
+            landed = self._landed(dataset, head, parts) if len(parts) == len(changed) else None
+            if landed is None:
                 for part in parts.values():
                     with contextlib.suppress(OSError):
                         (self.folder / dataset / part.path).unlink()
@@ -196,7 +196,7 @@ class DeltaTables:
                     doing=f"writing windows {', '.join(list(changed)[:4])}{' ...' if len(changed) > 4 else ''}",
                     hint=f"the version before is still there; is there room and permission in {self.folder}?",
                 ) from error
-        return version
+            return landed
 
     def _save(self, dataset: str, key: str, frame: pl.DataFrame, content: str, layout: Layout, local: bool) -> _Part:
         slug = re.sub(r"[^A-Za-z0-9_.-]", "_", key)[:80]
@@ -218,7 +218,7 @@ class DeltaTables:
     ) -> int:
         names = [delta_field(name, kind) for name, kind in [*fields.items(), (PARTITION, "string")]]
         schema = Schema.from_json(json.dumps({"type": "struct", "fields": names}))
-        actions = [_add(key, part) for key, part in parts.items()]
+        actions: list[Any] = [_add(key, part) for key, part in parts.items()]
         record = {
             "runId": run_id,
             "contents": json.dumps({key: part.content for key, part in parts.items()}),

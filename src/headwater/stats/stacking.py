@@ -72,7 +72,8 @@ def _meeting(dtypes: list[pl.DataType]) -> pl.DataType:
         return _meeting_times(times)
     empty: list[Any] = [pl.Series("x", [], dtype=dtype).to_frame() for dtype in seen]
     try:
-        return pl.concat(empty, how="vertical_relaxed").schema["x"]
+        meeting: pl.DataType = pl.concat(empty, how="vertical_relaxed").schema["x"]
+        return meeting
     except pl.exceptions.PolarsError:
         return pl.String()
 
