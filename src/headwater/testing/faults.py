@@ -263,12 +263,6 @@ _ALL = (
         "plane keys become lower case, so that no flight finds its plane",
     ),
     _code(
-        "default_fill", "default fill", "weather", "data", "transform",
-        'return observed.with_columns(wind_speed=sane).sort("origin", "time")\n',
-        'return observed.with_columns(wind_speed=sane).fill_null(0.0).sort("origin", "time")\n',
-        "missing weather is filled with zero",
-    ),
-    _code(
         "history_window", "wrong window", "carrier_history", "ml", "feature",
         'trailing(outcomes, window, by=["carrier"], days=7)\n',
         'trailing(outcomes, window, by=["carrier"], days=1)\n',
@@ -280,12 +274,6 @@ _ALL = (
         'hours = week.with_columns(pl.col("delay") / 60)\n'
         '    return hours.rename({"late_rate": "carrier_late_rate", "delay": "carrier_delay"})\n',
         "the carriers' delay is in hours where the model knows minutes",
-    ),
-    _code(
-        "feature_clock", "time zone", "delay_features", "ml", "feature",
-        "minute_of_day=local.dt.hour().cast(pl.Int64) * 60 + local.dt.minute().cast(pl.Int64),\n",
-        'minute_of_day=pl.col("time").dt.hour().cast(pl.Int64) * 60 + local.dt.minute().cast(pl.Int64),\n',
-        "the time of day is taken from UTC instead of New York",
     ),
     _deployment(
         "wrong_version", "wrong version loaded", "release", _another_version,
