@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from headwater.core.assets import Asset, Mechanism
-from headwater.core.canonical import canonical, plain
+from headwater.core.canonical import canonical
 from headwater.core.clock import aware
 from headwater.core.ports import TableVersion
 from headwater.core.windows import Window
@@ -120,19 +120,16 @@ def run_event(
     job_facets = {"jobType": facets.job_type(kind, processing)}
     if owner:
         job_facets["ownership"] = facets.job_ownership(owner)
-    event: Event = plain(
-        {
-            "eventType": state,
-            "eventTime": aware(time),
-            "producer": PRODUCER,
-            "schemaURL": SCHEMA,
-            "run": {"runId": run_id, "facets": run_facets},
-            "job": {"namespace": project, "name": job, "facets": job_facets},
-            "inputs": [_dataset(project, table) for table in inputs],
-            "outputs": [_dataset(project, table) for table in outputs],
-        }
-    )
-    return event
+    return {
+        "eventType": state,
+        "eventTime": aware(time).isoformat(),
+        "producer": PRODUCER,
+        "schemaURL": SCHEMA,
+        "run": {"runId": run_id, "facets": run_facets},
+        "job": {"namespace": project, "name": job, "facets": job_facets},
+        "inputs": [_dataset(project, table) for table in inputs],
+        "outputs": [_dataset(project, table) for table in outputs],
+    }
 
 
 def delivery_event(

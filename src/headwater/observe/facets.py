@@ -139,7 +139,7 @@ def ours(name: str, /, **values: Any) -> Facet:
 
 
 def _standard(release: str, title: str, /, **values: Any) -> Facet:
-    return {"_producer": PRODUCER, "_schemaURL": f"{_SPEC}/{release}/{title}.json#/$defs/{title}", **plain(values)}
+    return {"_producer": PRODUCER, "_schemaURL": f"{_SPEC}/{release}/{title}.json#/$defs/{title}", **values}
 
 
 def _assertion(check: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,4 +149,4 @@ def _assertion(check: Mapping[str, Any]) -> dict[str, Any]:
     for name in set(known) - {"success"}:
         known[name] = str(known[name])
     params = {name: value for name, value in check.items() if name not in _ASSERTION and value is not None}
-    return {**known, "params": params} if params else known
+    return {**known, "params": plain(params)} if params else known

@@ -66,7 +66,7 @@ class DatasetRun:
 
 @dataclass(slots=True)
 class _Run:
-    """The events of one run, added up. ``reached``: when it first reached each state."""
+    """The events of one run, added up. ``reached``: when it first reached each state; ``seen``: answers given."""
 
     run_id: str
     job: str
@@ -77,6 +77,7 @@ class _Run:
     facets: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Touched] = field(default_factory=dict)
     outputs: dict[str, Touched] = field(default_factory=dict)
+    seen: dict[str, DatasetRun] = field(default_factory=dict)
 
     @property
     def time(self) -> datetime:
@@ -115,6 +116,7 @@ class Runs:
         run = self._runs.get(run_id)
         if run is None:
             run = self._runs[run_id] = _Run(run_id, job, len(self._runs), time)
+        run.seen.clear()
         newer = time >= run.newest
         run.newest = max(run.newest, time)
         # An end outlives a START that arrives late; among ends, and among the rest, the newest counts.
@@ -175,7 +177,7 @@ class Runs:
 
 def mapping(value: Any) -> Mapping[str, Any]:
     """Return the value if it is a mapping, else an empty one: facets from outside can hold anything."""
-    return value if isinstance(value, Mapping) else _NONE
+    return value if type(value) is dict or isinstance(value, Mapping) else _NONE
 
 
 def _joined(old: Touched, new: Touched) -> Touched:
@@ -191,6 +193,12 @@ def _windows(facets: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _seen(run: _Run, ref: str) -> DatasetRun:
+    if ref not in run.seen:
+        run.seen[ref] = _answer(run, ref)
+    return run.seen[ref]
+
+
+def _answer(run: _Run, ref: str) -> DatasetRun:
     output = run.outputs[ref]
     told = mapping(run.facets.get("headwater_run"))
     code = told.get("code")
