@@ -14,6 +14,8 @@ Lab = tuple[float, float, float]
 QUIET_STEPS = 7
 ALARM_STEPS = 3
 ALARM_AT = (1.0, 2.0, 5.0)
+# Under half of its alarm limit an asset is calm: windows differ by nature, and their noise must not catch the eye.
+CALM = 0.5
 
 # Lightness, chroma, hue in degrees: where the water begins, where it is deepest, where alarm begins and ends.
 RAMPS: Mapping[str, Mapping[str, tuple[Lab, Lab]]] = {
@@ -28,7 +30,7 @@ THEMES: Mapping[str, Mapping[str, str]] = {
         "sunk": "#f4f8f8",
         "ink": "#0b2730",
         "soft": "#3f5b64",
-        "faint": "#5a747d",
+        "faint": "#546d76",
         "line": "#d7e3e5",
         "grid": "#e7eff0",
         "water": "#0f5e73",
@@ -84,10 +86,12 @@ def _gamma(part: float) -> float:
 def ramp(first: Lab, last: Lab, steps: int) -> list[str]:
     """Return ``steps`` colours at equal OKLab distances between two colours given as lightness, chroma, hue."""
     start, end = lab(*first), lab(*last)
-    return [
-        to_hex((*(low + (high - low) * step / (steps - 1) for low, high in zip(start, end, strict=True)),))  # type: ignore[arg-type]
-        for step in range(steps)
-    ]
+
+    def between(axis: int, share: float) -> float:
+        return start[axis] + (end[axis] - start[axis]) * share
+
+    shares = [step / (steps - 1) for step in range(steps)]
+    return [to_hex((between(0, share), between(1, share), between(2, share))) for share in shares]
 
 
 def river_scale(theme: str) -> list[str]:
@@ -102,7 +106,8 @@ def level(strength: float, alarm: bool) -> int:
         strength = 0.0
     if alarm:
         return QUIET_STEPS + max(sum(strength >= limit for limit in ALARM_AT), 1) - 1
-    return min(round(strength * (QUIET_STEPS - 1)), QUIET_STEPS - 1)
+    share = (min(strength, 1.0) - CALM) / (1 - CALM)
+    return 0 if share < 0 else min(1 + int(share * (QUIET_STEPS - 1)), QUIET_STEPS - 1)
 
 
 def variables(theme: str) -> str:

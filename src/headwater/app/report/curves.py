@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 
 from headwater.app.report.data import Curve, Points
 from headwater.app.report.marks import Span, at, header, lines, merge, ticks
@@ -153,7 +152,7 @@ def outside(metric: Curve, index: int, point: float) -> bool:
     return under or (bool(high) and high[index] is not None and point > high[index])  # type: ignore[operator]
 
 
-def trace(points: Points, y) -> str:  # type: ignore[no-untyped-def]
+def trace(points: Points, y: Callable[[float], str]) -> str:
     """Return the path of a series, broken at gaps; a lone point becomes a short stroke."""
     parts = []
     for index, point in enumerate(points):
@@ -167,26 +166,23 @@ def trace(points: Points, y) -> str:  # type: ignore[no-untyped-def]
     return "".join(parts)
 
 
-def area(low: Points, high: Points, y) -> str:  # type: ignore[no-untyped-def]
+def area(low: Points, high: Points, y: Callable[[float], str]) -> str:
     """Return the path of a band, broken at gaps."""
-    parts: list[str] = []
-    both = [
-        index
-        for index, pair in enumerate(zip(low, high, strict=True))
-        if pair[0] is not None and pair[1] is not None
-    ]
-    groups: list[list[int]] = [[both[0]]] if both else []
-    for before, index in pairwise(both):
-        if index == before + 1:
-            groups[-1].append(index)
+    groups: list[list[tuple[float, float, float]]] = [[]]
+    for index, (under, over) in enumerate(zip(low, high, strict=True)):
+        if under is None or over is None:
+            groups.append([])
         else:
-            groups.append([index])
+            groups[-1].append((index + 0.5, under, over))
+    parts: list[str] = []
     for group in groups:
-        xs = [group[0] + 0.2, group[0] + 0.8] if len(group) == 1 else [index + 0.5 for index in group]
-        picks = group * 2 if len(group) == 1 else group
-        upper = [f"{x:g} {y(high[index])}" for x, index in zip(xs, picks, strict=True)]
-        lower = [f"{x:g} {y(low[index])}" for x, index in zip(reversed(xs), reversed(picks), strict=True)]
-        parts.append(f"M{'L'.join(upper)}L{'L'.join(lower)}Z")
+        if len(group) == 1:
+            x, under, over = group[0]
+            group = [(x - 0.3, under, over), (x + 0.3, under, over)]
+        if group:
+            upper = [f"{x:g} {y(over)}" for x, _, over in group]
+            lower = [f"{x:g} {y(under)}" for x, under, _ in reversed(group)]
+            parts.append(f"M{'L'.join(upper)}L{'L'.join(lower)}Z")
     return "".join(parts)
 
 
@@ -194,7 +190,9 @@ def key(metric: Curve) -> Markup:
     """Explain the strokes of one curve in words beside samples of them."""
 
     def item(style: str, text: str) -> Markup:
-        shape = el("rect", width=18, height=10, class_="band") if style == "band" else el("path", d="M0 5H18", class_=style)
+        shape = (
+            el("rect", width=18, height=10, class_="band") if style == "band" else el("path", d="M0 5H18", class_=style)
+        )
         return el("span", el("svg", shape, width=18, height=10, aria_hidden="true"), text)
 
     band = f"{metric.reference_label} interval" if metric.band_of == "reference" else "interval"

@@ -1,7 +1,8 @@
-"""The lineage path: a layered graph from left to right, the culprit's way to the symptom drawn as one straight river."""
+"""The lineage path: a layered graph from left to right, the culprit's way to the symptom as one straight river."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,8 +12,10 @@ from headwater.app.report.markup import Markup, el, join
 from headwater.app.report.river import side_mark
 from headwater.app.report.wording import elide, number, percent, short
 
-WIDE, TALL, GAP, ROW = 158, 70, 38, 92
-MOST = 36
+WIDE, TALL, GAP, ROW = 164, 88, 28, 106
+SHORT = 72
+LINE = 23
+MOST = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +26,19 @@ class Place:
     row: float
 
 
-def trimmed(graph: Lineage, keep: set[str]) -> tuple[Lineage, int]:
-    """Leave out nodes that are neither on the path nor suspects when there are too many to draw."""
-    refs = {node.ref for node in graph.nodes}
-    path = tuple(ref for ref in graph.path if ref in refs)
-    nodes = list({node.ref: node for node in graph.nodes}.values())
-    if len(nodes) > MOST:
-        wanted = [node for node in nodes if node.ref in path]
-        wanted += [node for node in nodes if node.ref in keep and node.ref not in path][: max(0, MOST - len(wanted))]
-        nodes = [node for node in nodes if node in wanted]
-    left = {node.ref for node in nodes}
-    edges = tuple(dict.fromkeys((a, b) for a, b in graph.edges if a in left and b in left and a != b))
-    return Lineage(nodes=tuple(nodes), edges=edges, path=path), len(refs) - len(nodes)
+def trimmed(graph: Lineage, suspects: set[str]) -> tuple[Lineage, int]:
+    """Keep the path, the suspects, then what is nearest to the path, up to `MOST` nodes; count what is left out."""
+    nodes = {node.ref: node for node in graph.nodes}
+    path = tuple(ref for ref in dict.fromkeys(graph.path) if ref in nodes)
+    edges = [(a, b) for a, b in dict.fromkeys(graph.edges) if a in nodes and b in nodes and a != b]
+    keep = dict.fromkeys([*path, *(ref for ref in nodes if ref in suspects)])
+    frontier = set(keep)
+    while frontier and len(keep) < MOST:
+        frontier = {end for pair in edges if frontier & set(pair) for end in pair} - set(keep)
+        keep |= dict.fromkeys(sorted(frontier)[: MOST - len(keep)])
+    kept = tuple(node for ref, node in nodes.items() if ref in keep)
+    inside = tuple(pair for pair in edges if set(pair) <= set(keep))
+    return Lineage(nodes=kept, edges=inside, path=path), len(nodes) - len(kept)
 
 
 def layers(graph: Lineage) -> dict[str, int]:
@@ -91,7 +95,8 @@ def arrange(graph: Lineage) -> dict[str, Place]:
             wish, side = side, -side
         used_rows = taken.setdefault(depth[ref], set())
         # A long edge along row 0 would run behind the path's nodes, so branches never share that row.
-        row = min((row for row in range(-40, 41) if row not in used_rows and row != 0), key=lambda row: (abs(row - wish), -row))
+        free = [row for row in range(-MOST, MOST + 1) if row and row not in used_rows]
+        row = min(free, key=lambda row: (abs(row - wish), -row))
         used_rows.add(row)
         rows[ref] = row
     return {ref: Place(depth[ref], row) for ref, row in rows.items()}
@@ -106,6 +111,8 @@ def path_graph(story: IncidentStory) -> Markup:
     chance = {item.subject: item.probability for item in verdict.suspects if not item.exonerated} if verdict else {}
     graph, left_out = trimmed(story.lineage, set(cleared) | set(chance))
     steps = {step.subject: f"{step.test} {number(step.value)}" for step in reversed(verdict.chain)} if verdict else {}
+    if not graph.nodes:
+        return Markup("")
     place = arrange(graph)
     top = min(item.row for item in place.values())
     columns = 1 + max(item.layer for item in place.values())
@@ -122,12 +129,12 @@ def path_graph(story: IncidentStory) -> Markup:
         edges(graph, spot),
         *drawn,
         viewBox=f"0 0 {width} {height:g}",
-        style=f"width:100%;max-width:{width}px;min-width:{round(width * 0.74)}px",
+        style=f"width:100%;max-width:{width}px;min-width:{round(width * 0.7)}px",
         role="img",
         aria_label=spoken(graph, cleared),
         class_="graph",
     )
-    note = f"{left_out} more assets upstream, not drawn." if left_out else ""
+    note = f"{left_out} more assets, not drawn." if left_out else ""
     return join(el("div", picture, class_="scroll"), el("p", note, class_="dim") if note else None)
 
 
@@ -150,7 +157,8 @@ def role(ref: str, blamed: str, path: Sequence[str], cleared: Mapping[str, str])
 def edges(graph: Lineage, spot: Mapping[str, tuple[float, float]]) -> Markup:
     """Draw the edges, the path last and strongest."""
     hot = set(pairwise(graph.path))
-    flow, still = [], []
+    flow: list[str] = []
+    still: list[str] = []
     for parent, child in dict.fromkeys([*graph.edges, *hot]):
         if parent not in spot or child not in spot:
             continue
@@ -177,23 +185,42 @@ def node_box(
 ) -> Markup:
     """Draw one node: name, owner, and what was found there."""
     x, y = spot
+    reason = cleared.get(node.ref, "")
     tail = {
-        "culprit": f"cause, {percent(chance.get(node.ref, 1.0))}",
-        "path": elide(steps.get(node.ref, node.layer), 24),
-        "symptom": elide(steps.get(node.ref, "symptom"), 24),
-        "cleared": elide(cleared.get(node.ref, "cleared"), 22),
-        "aside": node.layer,
+        "culprit": [f"cause, {percent(chance.get(node.ref, 1.0))}"],
+        "path": [elide(steps.get(node.ref, node.layer), LINE)],
+        "symptom": [elide(steps.get(node.ref, "symptom"), LINE)],
+        "cleared": two_lines(reason or "cleared", LINE - 2),
+        "aside": [elide(node.layer, LINE)],
     }[part]
-    note = f"{node.ref}, {node.side} side, {node.owner or 'no owner'}: {cleared.get(node.ref) or steps.get(node.ref) or part}"
-    check = el("path", d=f"M{x + 14:g} {y + 53:g}l3 3.4 6-7", class_="check") if part == "cleared" else None
+    tall = TALL if len(tail) > 1 else SHORT
+    y += (TALL - tall) / 2
+    found = reason or steps.get(node.ref) or part
+    check = el("path", d=f"M{x + 14:g} {y + 56:g}l3 3.4 6-7", class_="check") if part == "cleared" else None
     return el(
         "g",
-        el("title", note),
-        el("rect", x=x, y=y, width=WIDE, height=TALL, rx=10, class_="frame"),
+        el("title", f"{node.ref}, {node.side} side, {node.owner or 'no owner'}: {found}"),
+        el("rect", x=x, y=f"{y:g}", width=WIDE, height=tall, rx=10, class_="frame"),
         side_mark(node.side, x + 18, y + 20, 4.5),
-        el("text", elide(short(node.ref), 17), x=x + 30, y=y + 24.5, class_="node-name"),
-        el("text", elide(node.owner or f"{node.side} side", 24), x=x + 14, y=y + 41, class_="node-owner"),
+        name_text(short(node.ref), x + 30, y + 24.5),
+        el("text", elide(node.owner or f"{node.side} side", LINE), x=x + 14, y=f"{y + 42:g}", class_="node-owner"),
         check,
-        el("text", tail, x=x + (28 if check else 14), y=y + 58, class_="node-note"),
+        [
+            el("text", line, x=x + (29 if check else 14), y=f"{y + 60 + 15 * index:g}", class_="node-note")
+            for index, line in enumerate(tail)
+        ],
         class_=f"node {part}",
     )
+
+
+def name_text(name: str, x: float, y: float) -> Markup:
+    """Write a node's name, squeezed a little when it is long and shortened when it is longer."""
+    room = WIDE - 30 - 12
+    fit = {"textLength": room, "lengthAdjust": "spacingAndGlyphs"} if len(name) > 15 else {}
+    return el("text", elide(name, 19), x=f"{x:g}", y=f"{y:g}", class_="node-name", **fit)
+
+
+def two_lines(text: str, limit: int) -> list[str]:
+    """Wrap text to at most two lines, shortened at its end."""
+    lines = textwrap.wrap(text, limit, max_lines=2, placeholder=" …") or [text]
+    return [elide(line, limit) for line in lines]

@@ -28,7 +28,7 @@ GLYPHS = {
     "remedy": "M3.5 0h3v3.5H10v3H6.5V10h-3V6.5H0v-3h3.5Z",
     "deploy": "M5 .4 9.6 5 5 9.6.4 5Z",
     "release": "M5 .8 9.6 9H.4Z",
-    "storm": "M0 4.2q1.7-3 3.3 0t3.4 0 3.3 0v3q-1.6 3-3.3 0t-3.4 0-3.3 0Z",
+    "storm": "M5.8 0 1.2 5.8h3L3.4 10 8.8 3.8H5.5Z",
     "other": "M1.5 1.5h7v7h-7Z",
 }
 
@@ -79,8 +79,8 @@ def spans(report: Report) -> list[Span]:
     marked = {mark.window for mark in marks if mark.kind == "incident"}
     for story in report.incidents:
         if story.verdict and story.verdict.start_window not in marked:
-            subject = story.verdict.subject
-            marks.append(Mark(window=story.verdict.start_window, kind="incident", label=short(subject), subject=subject))
+            name = story.verdict.subject
+            marks.append(Mark(window=story.verdict.start_window, kind="incident", label=short(name), subject=name))
     return merge(marks, report.windows)
 
 
@@ -131,7 +131,7 @@ def at(index: float, size: int) -> str:
 def header(events: Sequence[Span], windows: Sequence[str], lanes: int = LANES) -> tuple[int, Markup]:
     """Draw the labels above the map; return the height in pixels and the SVG."""
     placed = place_labels(events, len(windows), lanes=lanes)
-    used = 1 + max((label.lane for label in placed), default=0)
+    used = 1 + max((label.lane for label in placed), default=-1)
     height = used * LANE + 8
     stems = [
         el(
@@ -189,12 +189,16 @@ def ticks(windows: Sequence[str], most: int = 9) -> Markup:
     steps = (1, 2, 3, 4, 6, 12, 24, 48, 96, 168) if hourly else (1, 2, 7, 14, 28, 56, 112, 364)
     step = next((step for step in steps if size / step <= most), max(1, -(-size // most)))
     parts = []
+    end = 0.0
     for index in range(0, size, step):
-        close = index / size > 0.93
-        anchor = "end" if close else ("start" if index == 0 else "middle")
-        middle = at(index if index == 0 else index + 0.5, size)
         parts.append(el("line", x1=at(index + 0.5, size), x2=at(index + 0.5, size), y1=0, y2=5, class_="tick"))
-        parts.append(el("text", window_name(windows[index]), x=middle, y=18, text_anchor=anchor, class_="axis"))
+        text = window_name(windows[index])
+        half, x = CHARACTER * len(text) / 2, NARROW * (index + 0.5) / size
+        if index and (x - half < end + 8 or x + half > NARROW + 24):
+            continue
+        anchor = "middle" if index else "start"
+        end = x + half if index else 2 * half
+        parts.append(el("text", text, x=at(index + 0.5 if index else 0, size), y=18, text_anchor=anchor, class_="axis"))
     return el("svg", *parts, width="100%", height=24, role="presentation")
 
 
@@ -211,8 +215,9 @@ def glyph(kind: str) -> Markup:
     )
 
 
-def legend(marks: Sequence[Mark]) -> Markup:
+def legend(events: Sequence[Span]) -> Markup:
     """Explain the map: scale, states, sides, events."""
+
     def swatch(index: int) -> Markup:
         line = el("path", d="M0 7H16", class_=f"q{index}")
         return el("svg", line, width=16, height=14, style="--h:12px", aria_hidden="true")
@@ -220,18 +225,18 @@ def legend(marks: Sequence[Mark]) -> Markup:
     def box(state: str) -> Markup:
         return el("span", class_=f"box box-{state}", aria_hidden="true")
 
-    present = {mark.kind if mark.kind in KINDS else "other" for mark in marks} | {"incident"}
+    present = {event.kind for event in events}
     water = el("span", [swatch(index) for index in range(QUIET_STEPS)], class_="scale")
     fire = el("span", [swatch(QUIET_STEPS + index) for index in range(ALARM_STEPS)], class_="scale")
     return el(
         "ul",
-        el("li", "quiet", water, "at the alarm limit"),
+        el("li", "under half the limit", water, "at the alarm limit"),
         el("li", "alarm", fire, "5 × the limit and more"),
         el("li", box("backfilled"), "backfilled"),
         el("li", box("missing"), "not delivered"),
         el("li", box("quarantined"), "quarantined"),
         el("li", el("span", class_="side data"), "data side"),
         el("li", el("span", class_="side ml"), "ml side"),
-        [el("li", glyph(kind), text) for kind, text in KINDS.items() if kind in present and kind != "other"],
+        [el("li", glyph(kind), text) for kind, text in KINDS.items() if kind in present],
         class_="legend",
     )

@@ -141,13 +141,21 @@ def hero(report: Report) -> Markup:
     title = headline(report)
     size = "long" if len(title) > 170 else ""
     several = len(report.incidents) > 1
-    listing = el("ol", [
-        el("li", el("a", sentence(story), href=f"#incident-{index}"))
-        for index, story in enumerate(report.incidents, 1)
-    ], class_="stories") if several else None
+    listing = (
+        el(
+            "ol",
+            [
+                el("li", el("a", sentence(story), href=f"#incident-{index}"))
+                for index, story in enumerate(report.incidents, 1)
+            ],
+            class_="stories",
+        )
+        if several
+        else None
+    )
     return el(
         "div",
-        el("p", el("span", word, class_=f"status {style}"), el("span", report.title), class_="kicker"),
+        el("p", el("span", word.capitalize(), class_=f"status {style}"), el("span", report.title), class_="kicker"),
         el("h1", title.rstrip(".") + ".", class_=size or None),
         listing,
         key_numbers(report),
@@ -164,9 +172,10 @@ def hero(report: Report) -> Markup:
 
 def river_lead(report: Report) -> str:
     """Say how to read the map."""
+    start = "Each line is an asset, sources first; each step is a window."
     if not report.incidents:
-        return "Each line is an asset, sources first; each step is a window. Calm water all the way."
-    return "Each line is an asset, sources first; each step is a window. Warm and wide is alarm: the highest warm line is the headwater."
+        return f"{start} Calm water all the way."
+    return f"{start} Warm and wide is alarm: the highest warm line is the headwater."
 
 
 def key_numbers(report: Report) -> Markup:
@@ -186,11 +195,19 @@ def key_numbers(report: Report) -> Markup:
         else:
             facts += [Fact(label="incidents", value=0)]
         facts.append(Fact(label="harmless changes cleared", value=len(report.cleared)))
-    return el("dl", [
-        el("div", el("dt", fact.label), el("dd", number(fact.value), el("span", fact.unit, class_="unit") if fact.unit else None),
-           el("dd", fact.note, class_="dim") if fact.note else None)
-        for fact in facts
-    ], class_="numbers-strip")
+    return el(
+        "dl",
+        [
+            el(
+                "div",
+                el("dt", fact.label),
+                el("dd", number(fact.value), el("span", fact.unit, class_="unit") if fact.unit else None),
+                el("dd", fact.note, class_="dim") if fact.note else None,
+            )
+            for fact in facts
+        ],
+        class_="numbers-strip",
+    )
 
 
 def story_numbers(story: IncidentStory, report: Report) -> list[Fact]:
@@ -200,21 +217,46 @@ def story_numbers(story: IncidentStory, report: Report) -> list[Fact]:
     facts = []
     if story.detected_window in report.windows and verdict.start_window in report.windows:
         delay = report.windows.index(story.detected_window) - report.windows.index(verdict.start_window) + 1
-        facts.append(Fact(label="detected within", value=delay, unit="window" if delay == 1 else "windows",
-                          note=f"began {window_name(verdict.start_window)}"))
+        facts.append(
+            Fact(
+                label="detected within",
+                value=delay,
+                unit="window" if delay == 1 else "windows",
+                note=f"began {window_name(verdict.start_window)}",
+            )
+        )
     effect = verdict.effect
     if effect is not None:
         share = effect.affected_predictions / effect.scored_predictions if effect.scored_predictions else 0
-        facts.append(Fact(label="predictions affected", value=effect.affected_predictions,
-                          note=f"of {effect.scored_predictions:,} ({percent(share)})"))
-        facts.append(Fact(label=effect.metric or "effect", value=rounded(effect.value), unit=effect.unit,
-                          note=f"{rounded(effect.low)} to {rounded(effect.high)}"))
-    facts.append(Fact(label="confidence", value=percent(verdict.confidence), note=f"{len(verdict.exonerated)} cleared by name"))
+        facts.append(
+            Fact(
+                label="predictions affected",
+                value=effect.affected_predictions,
+                note=f"of {effect.scored_predictions:,} ({percent(share)})",
+            )
+        )
+        facts.append(
+            Fact(
+                label=effect.metric or "effect",
+                value=rounded(effect.value),
+                unit=effect.unit,
+                note=f"{rounded(effect.low)} to {rounded(effect.high)}",
+            )
+        )
+    facts.append(
+        Fact(label="confidence", value=percent(verdict.confidence), note=f"{len(verdict.exonerated)} cleared by name")
+    )
     if verdict.remedy is not None and verdict.remedy.gain is not None:
         act = verdict.remedy
         bounds = act.gain_low is not None and act.gain_high is not None
-        facts.append(Fact(label="gain of the remedy", value=rounded(act.gain or 0), unit=effect.unit if effect else "",
-                          note=f"{rounded(act.gain_low or 0)} to {rounded(act.gain_high or 0)}" if bounds else "measured"))
+        facts.append(
+            Fact(
+                label="gain of the remedy" if story.applied else "expected gain of the remedy",
+                value=rounded(act.gain or 0),
+                unit=effect.unit if effect else "",
+                note=f"{rounded(act.gain_low or 0)} to {rounded(act.gain_high or 0)}" if bounds else "measured",
+            )
+        )
     return facts + list(story.facts[:2])
 
 
@@ -248,7 +290,7 @@ def incident(story: IncidentStory, index: int, several: bool) -> Markup:
         parts.append(judgement(verdict, story))
     graph = path_graph(story)
     if graph:
-        lead = "From the culprit to the symptom, each hop tested. Cleared suspects carry a check mark."
+        lead = "From the culprit to the symptom. Cleared suspects carry a check mark."
         parts.append(panel(sections.section("Lineage path", graph, lead=lead)))
     if story.curves:
         parts.append(panel(sections.section("Metrics", curves(story.curves))))
@@ -256,7 +298,7 @@ def incident(story: IncidentStory, index: int, several: bool) -> Markup:
     if verdict is not None:
         parts.append(panel(sections.suspects(verdict)))
         parts.append(panel(sections.remedy(story)))
-        parts.append(aside([sections.prevention(verdict), sections.timeline(story)]))
+        parts.append(aside([sections.prevention(verdict, story.applied), sections.timeline(story)]))
     else:
         parts.append(panel(sections.timeline(story)))
     parts.append(panel(sections.signatures(story)))
@@ -280,8 +322,13 @@ def judgement(verdict: Verdict, story: IncidentStory) -> Markup:
     named = verdict.status == "named"
     rows = [("incident", story.incident), ("state", ending(story))]
     if named:
-        rows = [("kind", verdict.fault), ("side", sections.side_tag(verdict.side)), ("owner", verdict.owner),
-                ("began", window_name(verdict.start_window, year=True)), *rows]
+        rows = [
+            ("kind", verdict.fault),
+            ("side", sections.side_tag(verdict.side)),
+            ("owner", verdict.owner),
+            ("began", window_name(verdict.start_window, year=True)),
+            *rows,
+        ]
     rows.append(("confidence", percent(verdict.confidence)))
     return el(
         "div",
@@ -297,8 +344,12 @@ def judgement(verdict: Verdict, story: IncidentStory) -> Markup:
 def footer(report: Report) -> Markup:
     """Build the audit facts at the end."""
     facts = [
-        el("div", el("dt", fact.label), el("dd", number(fact.value), f" {fact.unit}" if fact.unit else None),
-           el("dd", sections.command(fact.command)) if fact.command else None)
+        el(
+            "div",
+            el("dt", fact.label),
+            el("dd", number(fact.value), f" {fact.unit}" if fact.unit else None),
+            el("dd", sections.command(fact.command)) if fact.command else None,
+        )
         for fact in report.audit
     ]
     signed = sum(signed_by_both(story) for story in report.incidents)
@@ -308,5 +359,9 @@ def footer(report: Report) -> Markup:
     return el(
         "footer",
         el("dl", facts, class_="audit") if facts else None,
-        el("p", f"{line}. Generated by Headwater, {moment(report.generated)}. This file needs no network.", class_="dim"),
+        el(
+            "p",
+            f"{line}. Generated by Headwater, {moment(report.generated)}. This file needs no network.",
+            class_="dim",
+        ),
     )

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 from headwater.app.report.colour import level
-from headwater.app.report.data import AssetRow, Cell, Mark, Report
+from headwater.app.report.data import AssetRow, Cell, Report
 from headwater.app.report.marks import Span, header, legend, lines, spans, ticks
 from headwater.app.report.markup import Markup, clean, data_block, el, join
 from headwater.app.report.wording import count, elide, number, short, window_name
@@ -57,12 +58,12 @@ def river(report: Report) -> Markup:
     if not everything or not report.windows:
         return el("p", "No windows have been delivered yet.", class_="empty")
     if len(everything) <= FOCUS_ROWS:
-        return join(draw(report, plan("m", everything, report.windows)), legend(report.marks))
+        return join(draw(report, plan("m", everything, report.windows)), legend(spans(report)))
     focus = plan("m", focused(report, everything), report.windows)
     full = plan("f", everything, report.windows, compact=True)
     return join(
         draw(report, focus),
-        legend(report.marks),
+        legend(spans(report)),
         el(
             "details",
             el("summary", f"All {count(len(everything), 'asset')}"),
@@ -188,6 +189,7 @@ def labels(report: Report, drawing: Drawing) -> Markup:
     """Draw layer headings, side marks and names, and the lineage as arcs in the gutter."""
     blamed = culprits(report)
     parts: list[Markup] = []
+    drop = 3 if drawing.compact else 4
     for y, layer in drawing.headings:
         parts.append(el("text", elide(layer, 34), x=0, y=y, class_="layer"))
     for line in drawing.lines:
@@ -205,7 +207,7 @@ def labels(report: Report, drawing: Drawing) -> Markup:
                 "g",
                 el("title", note),
                 side_mark(line.asset.side, 6, middle, 3 if drawing.compact else 4),
-                el("text", elide(line.label, 27), x=18, y=middle + (3 if drawing.compact else 4), class_="name"),
+                el("text", elide(line.label, 25 if found else 27), x=18, y=middle + drop, class_="name"),
                 class_="culprit" if found else None,
             )
         )
@@ -227,9 +229,7 @@ def side_mark(side: str, x: float, y: float, size: float = 4) -> Markup:
 def arcs(report: Report, drawing: Drawing) -> Markup:
     """Draw lineage as arcs in the gutter, the culprits' paths in the alarm colour."""
     middle = {line.asset.ref: line.y + line.height / 2 for line in drawing.lines if line.asset}
-    hot = [
-        pair for story in report.incidents if story.lineage for pair in zip(story.lineage.path, story.lineage.path[1:])
-    ]
+    hot = [pair for story in report.incidents if story.lineage for pair in pairwise(story.lineage.path)]
     cold = [] if len(middle) > FOCUS_ROWS else [pair for pair in report.edges if pair not in set(hot)]
     tall = max((abs(middle[a] - middle[b]) for a, b in [*hot, *cold] if a in middle and b in middle), default=1) or 1
     parts = []
@@ -265,8 +265,9 @@ def water(report: Report, drawing: Drawing, events: Sequence[Span]) -> Markup:
         patterns(drawing.name),
         *bands,
         el("svg", strokes(drawing), **stretched, style=f"--h:{thick:g}px"),
-        overlays(drawing, thick),
+        overlays(drawing, thick, ("backfilled", "quarantined")),
         el("svg", el("path", d=grid, class_="gaps"), **stretched) if grid else None,
+        overlays(drawing, thick, ("missing",)),
         lines(events, drawing.windows, height),
         springs(report, drawing),
         titles(drawing),
@@ -300,14 +301,14 @@ def runs(values: Sequence[Value]) -> list[tuple[int, int, Value]]:
     return result
 
 
-def overlays(drawing: Drawing, thick: float) -> list[Markup]:
-    """Mark missing, backfilled and quarantined runs by pattern, so that they do not depend on colour."""
+def overlays(drawing: Drawing, thick: float, states: Sequence[str]) -> list[Markup]:
+    """Mark runs of the given states by pattern, so that they do not depend on colour."""
     width = len(drawing.windows)
     parts = []
     for line in drawing.lines:
         top = line.y + (line.height - thick) / 2
         for first, last, state in runs([cell.state for cell in line.cells]):
-            if state in ("missing", "backfilled", "quarantined"):
+            if state in states:
                 place = {"x": f"{100 * first / width:.3f}%", "width": f"{100 * (last - first) / width:.3f}%"}
                 fill = None if state == "missing" else f"url(#{drawing.name}-{state})"
                 parts.append(el("rect", **place, y=f"{top:g}", height=f"{thick:g}", class_=f"is-{state}", fill=fill))
@@ -328,7 +329,7 @@ def patterns(name: str) -> Markup:
             patternTransform=f"rotate({angle})",
         )
 
-    return el("defs", hatch("backfilled", 45, 6, 3), hatch("quarantined", -45, 4, 1.4))
+    return el("defs", hatch("backfilled", 45, 7, 2.2), hatch("quarantined", -45, 4, 1.4))
 
 
 def springs(report: Report, drawing: Drawing) -> list[Markup]:
@@ -409,8 +410,8 @@ def hover_data(report: Report, drawing: Drawing) -> Markup:
         }
         for line in drawing.lines
     ]
-    payload = {"w": [window_name(key, year=True) for key in drawing.windows], "r": rows, "x": texts, "p": list(numbered)}
-    return data_block(payload, class_="map-data")
+    names = [window_name(key, year=True) for key in drawing.windows]
+    return data_block({"w": names, "r": rows, "x": texts, "p": list(numbered)}, class_="map-data")
 
 
 def tenths(strength: float) -> int:

@@ -13,7 +13,11 @@ def seal(evidence: str, size: int = 88) -> Markup:
     grain = hashlib.sha256(evidence.encode("utf-8", "replace")).digest()
     middle = size / 2
     rings = [
-        el("path", d=_ripple(grain[6 * ring : 6 * ring + 6], middle, middle * (0.94 - 0.17 * ring)), class_=f"ring-{ring}")
+        el(
+            "path",
+            d=_ripple(grain[6 * ring : 6 * ring + 6], middle, middle * (0.94 - 0.17 * ring)),
+            class_=f"ring-{ring}",
+        )
         for ring in range(5)
     ]
     return el(

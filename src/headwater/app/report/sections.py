@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from headwater.app.report.data import Cleared, Fact, IncidentStory
 from headwater.app.report.markup import Markup, el, join
 from headwater.app.report.seal import seal
-from headwater.app.report.wording import count, moment, number, percent, short, signed_by_both, window_name, yaml
+from headwater.app.report.wording import (
+    count,
+    moment,
+    number,
+    percent,
+    short,
+    signed_by_both,
+    standing,
+    window_name,
+    yaml,
+)
 from headwater.core.records import Remedy, Signoff, Step, Suspect, Verdict
 
 SIDE_NAMES = {"data": "Data side", "ml": "ML side"}
@@ -19,10 +29,14 @@ ACTIONS = {
     "retrain": "Retrain",
     "none": "Do nothing",
 }
-TICK = Markup('<svg class="tick-mark" viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">'
-              '<path d="M2 6.5l2.8 3L10 3"/></svg>')
-CROSS = Markup('<svg class="cross-mark" viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">'
-               '<path d="M3 3l6 6M9 3l-6 6"/></svg>')
+TICK = Markup(
+    '<svg class="tick-mark" viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">'
+    '<path d="M2 6.5l2.8 3L10 3"/></svg>'
+)
+CROSS = Markup(
+    '<svg class="cross-mark" viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">'
+    '<path d="M3 3l6 6M9 3l-6 6"/></svg>'
+)
 
 
 def side_tag(side: str) -> Markup:
@@ -52,6 +66,7 @@ def evidence(story: IncidentStory) -> Markup:
     steps = story.evidence or (story.verdict.chain if story.verdict else ())
     if not steps:
         return Markup("")
+    again = " Every number comes with the command that prints it again." if all(step.command for step in steps) else ""
     columns = []
     for side, title in SIDE_NAMES.items():
         own = [step for step in steps if step.side == side]
@@ -59,8 +74,11 @@ def evidence(story: IncidentStory) -> Markup:
         columns.append(el("div", el("h4", el("span", class_=f"side {side}"), title, class_="column"), cards))
     other = [step for step in steps if step.side not in SIDE_NAMES]
     rest = el("div", [proof(step) for step in other]) if other else None
-    return section("Evidence", el("div", *columns, rest, class_="two"),
-                   lead="What each side measured. Every number comes with the command that prints it again.")
+    return section(
+        "Evidence",
+        el("div", *columns, rest, class_="two"),
+        lead=f"What each side measured.{again}",
+    )
 
 
 def proof(step: Step) -> Markup:
@@ -68,9 +86,12 @@ def proof(step: Step) -> Markup:
     versions = ", ".join(f"{name} {value}" for name, value in step.versions.items())
     return el(
         "article",
-        el("header", el("span", short(step.subject), class_="subject", title=step.subject),
-           el("span", step.test, class_="test"),
-           el("span", number(step.value), class_="figure") if step.value is not None else None),
+        el(
+            "header",
+            el("span", short(step.subject), class_="subject", title=step.subject),
+            el("span", step.test, class_="test"),
+            el("span", number(step.value), class_="figure") if step.value is not None else None,
+        ),
         el("p", step.text),
         el("p", versions, class_="dim versions") if versions else None,
         command(step.command),
@@ -109,7 +130,12 @@ def suspect_row(item: Suspect, verdict: Verdict) -> Markup:
     )
     return el(
         "tr",
-        el("th", el("span", short(item.subject), title=item.subject), el("span", item.fault, class_="dim kind"), scope="row"),
+        el(
+            "th",
+            el("span", short(item.subject), title=item.subject),
+            el("span", item.fault, class_="dim kind"),
+            scope="row",
+        ),
         el("td", side_tag(item.side), el("span", item.owner, class_="dim kind")),
         el("td", bar, el("span", percent(share), class_="num share"), class_="chance"),
         el("td", found),
@@ -134,46 +160,79 @@ def act_card(act: Remedy, applied: bool) -> Markup:
     interval = ""
     if act.gain_low is not None and act.gain_high is not None:
         interval = f"{number(act.gain_low)} to {number(act.gain_high)}"
-    gain = el("p", el("span", number(act.gain), class_="big"),
-              el("span", f"measured gain{', interval ' + interval if interval else ''}", class_="dim"),
-              class_="gain") if act.gain is not None else None
+    gain = (
+        el(
+            "p",
+            el("span", number(act.gain), class_="big"),
+            el("span", f"measured gain{', interval ' + interval if interval else ''}", class_="dim"),
+            class_="gain",
+        )
+        if act.gain is not None
+        else None
+    )
     rows = [("acts on", short(act.target))]
     if act.windows:
         span = window_name(act.windows[0])
         span += f" to {window_name(act.windows[-1])}" if len(act.windows) > 1 else ""
         rows.append(("windows", f"{span} ({len(act.windows)})"))
-    rows += [(str(name), str(value)) for name, value in act.parameters.items()]
+    rows += [(str(name), spoken(value)) for name, value in act.parameters.items()]
     rows.append(("reversible", "yes" if act.reversible else "no"))
     return join(
-        el("h4", ACTIONS.get(act.action, act.action),
-           el("span", "applied" if applied else "planned", class_=f"verdict-tag {'ok' if applied else 'wait'}")),
+        el(
+            "h4",
+            ACTIONS.get(act.action, act.action),
+            el("span", "applied" if applied else "planned", class_=f"verdict-tag {'ok' if applied else 'wait'}"),
+        ),
         el("p", act.text) if act.text else None,
         gain,
         pairs(rows),
     )
 
 
+def spoken(value: object) -> str:
+    """Return a parameter's value as a reader wants it."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return number(value)
+    return value if isinstance(value, str) else yaml(value)
+
+
 def pairs(rows: Sequence[tuple[object, object]]) -> Markup:
     """Show names and values as a definition list."""
-    return el("dl", [(el("dt", name), el("dd", value)) for name, value in rows], class_="pairs")
+    return el("dl", [el("div", el("dt", name), el("dd", value)) for name, value in rows], class_="pairs")
 
 
 def dry_run(story: IncidentStory, act: Remedy) -> Markup:
     """List what the dry run would rewrite."""
     if story.dry_run:
         items = [
-            el("li", el("span", short(item.ref), title=item.ref, class_="mono"),
-               el("span", ", ".join(part for part in (
-                   count(item.windows, "window") if item.windows else "",
-                   count(item.rows, "row") if item.rows is not None else "", item.note) if part), class_="dim"))
+            el(
+                "li",
+                el("span", short(item.ref), title=item.ref, class_="mono"),
+                el(
+                    "span",
+                    ", ".join(
+                        part
+                        for part in (
+                            count(item.windows, "window") if item.windows else "",
+                            count(item.rows, "row") if item.rows is not None else "",
+                            item.note,
+                        )
+                        if part
+                    ),
+                    class_="dim",
+                ),
+            )
             for item in story.dry_run
         ]
     else:
         items = [el("li", el("span", short(ref), title=ref, class_="mono")) for ref in act.touches]
     if not items:
         return Markup("")
-    return join(el("h4", "Dry run: what it touches"), el("ul", items[:60], class_="touches"),
-                el("p", f"and {len(items) - 60} more", class_="dim") if len(items) > 60 else None)
+    return join(
+        el("h4", "Dry run: what it touches"),
+        el("ul", items[:60], class_="touches"),
+        el("p", f"and {len(items) - 60} more", class_="dim") if len(items) > 60 else None,
+    )
 
 
 def verification(story: IncidentStory) -> Markup:
@@ -183,23 +242,34 @@ def verification(story: IncidentStory) -> Markup:
     good = all(item.passed for item in story.verification)
     items = []
     for item in story.verification:
-        change = f"{number(item.before)} → {number(item.after)} {item.unit}".strip() if item.after is not None else ""
+        ends = [number(value) for value in (item.before, item.after) if value is not None]
+        change = f"{' → '.join(ends)} {item.unit}".strip() if ends else ""
         items.append(
-            el("li", TICK if item.passed else CROSS,
-               el("span", el("span", item.label, class_="label"), el("span", change, class_="num") if change else None,
-                  el("span", item.note, class_="dim") if item.note else None),
-               class_="pass" if item.passed else "fail")
+            el(
+                "li",
+                TICK if item.passed else CROSS,
+                el(
+                    "span",
+                    el("span", item.label, class_="label"),
+                    el("span", change, class_="num") if change else None,
+                    el("span", item.note, class_="dim") if item.note else None,
+                ),
+                class_="pass" if item.passed else "fail",
+            )
         )
     tag = el("span", "verified" if good else "not verified", class_=f"verdict-tag {'ok' if good else 'bad'}")
     return join(el("h4", "Verification on fresh data", tag), el("ul", items, class_="checks"))
 
 
-def prevention(verdict: Verdict) -> Markup:
-    """Show the check that was added to the contract."""
+def prevention(verdict: Verdict, applied: bool) -> Markup:
+    """Show the check that keeps this from coming back."""
     if not verdict.prevention:
         return Markup("")
-    return section("Prevention", el("pre", el("code", yaml(verdict.prevention)), class_="yaml", tabindex="0"),
-                   lead="The check added to the contract. It would have caught this.")
+    return section(
+        "Prevention",
+        el("pre", el("code", yaml(verdict.prevention)), class_="yaml", tabindex="0"),
+        lead="The check added to the contract." if applied else "The check proposed for the contract.",
+    )
 
 
 def signatures(story: IncidentStory) -> Markup:
@@ -208,7 +278,7 @@ def signatures(story: IncidentStory) -> Markup:
     if verdict is None:
         return Markup("")
     hash_ = verdict.evidence_hash
-    latest = {item.side: item for item in story.signoffs}
+    latest = standing(story)
     cards = [signature(side, latest.get(side), hash_) for side in ("data", "ml")]
     closed = "Both sides signed the same evidence." if signed_by_both(story) else "Not closed without both signatures."
     return section(
@@ -226,17 +296,31 @@ def signature(side: str, given: Signoff | None, hash_: str) -> Markup:
         text = el("div", el("p", SIDE_NAMES[side], class_="who-side"), el("p", "not signed yet", class_="who dim"))
         return el("article", blank, text, class_="signature waiting")
     same = given.evidence_hash == hash_
-    state, tag = ("signed", "ok") if given.agrees and same else ("disagrees", "bad") if not given.agrees else ("other evidence", "bad")
+    state, tag = (
+        ("signed", "ok")
+        if given.agrees and same
+        else ("disagrees", "bad")
+        if not given.agrees
+        else ("other evidence", "bad")
+    )
     body = el(
         "div",
-        el("p", el("span", class_=f"side {side}"), SIDE_NAMES[side], el("span", state, class_=f"verdict-tag {tag}"), class_="who-side"),
+        el(
+            "p",
+            el("span", class_=f"side {side}"),
+            SIDE_NAMES[side],
+            el("span", state, class_=f"verdict-tag {tag}"),
+            class_="who-side",
+        ),
         el("p", given.by, class_="who"),
         el("p", el("time", moment(given.time), datetime=given.time.isoformat()), class_="dim"),
         el("p", given.reason) if given.reason else None,
         el("p", "prevention owned by ", el("strong", given.prevention_owner)) if given.prevention_owner else None,
-        el("p", el("code", given.evidence_hash[:16] + "…", title=given.evidence_hash), class_="dim")
+        el("p", el("code", given.evidence_hash[:16] + "…", title=given.evidence_hash), class_="dim"),
     )
-    return el("article", seal(given.evidence_hash), body, class_=f"signature {'' if state == 'signed' else 'broken'}".strip())
+    return el(
+        "article", seal(given.evidence_hash), body, class_=f"signature {'' if state == 'signed' else 'broken'}".strip()
+    )
 
 
 def timeline(story: IncidentStory) -> Markup:
@@ -262,7 +346,9 @@ def fact_list(facts: Sequence[Fact]) -> Markup:
         el(
             "tr",
             el("th", fact.label, scope="row"),
-            el("td", number(fact.value), el("span", f" {fact.unit}", class_="dim") if fact.unit else None, class_="num"),
+            el(
+                "td", number(fact.value), el("span", f" {fact.unit}", class_="dim") if fact.unit else None, class_="num"
+            ),
             el("td", fact.note, class_="dim"),
             el("td", command(fact.command)),
         )
@@ -294,5 +380,3 @@ def cleared_list(items: Sequence[Cleared]) -> Markup:
         el("div", el("table", head, el("tbody", rows), class_="cleared"), class_="scroll"),
         lead=f"{count(len(items), 'change')} looked suspicious by date and changed nothing that matters.",
     )
-
-

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from headwater.app.report.data import IncidentStory, Report
+from headwater.core.records import Signoff
 
 DONE = {
     "repair": "repaired and backfilled",
@@ -92,7 +93,7 @@ def window_time(key: str) -> datetime | None:
     """Return the time that a window's key names, or None when it is not a date or an hour."""
     for form in ("%Y-%m-%d", "%Y-%m-%dT%H"):
         try:
-            return datetime.strptime(key.split("..", 1)[0], form)  # noqa: DTZ007 - only its digits are shown
+            return datetime.strptime(key.split("..", 1)[0], form)
         except ValueError:
             continue
     return None
@@ -138,22 +139,32 @@ def _scalar(value: object) -> str:
     return "'" + text.replace("'", "''").replace("\n", " ") + "'"
 
 
+def standing(story: IncidentStory) -> dict[str, Signoff]:
+    """Return each side's last word on an incident; an earlier one no longer counts."""
+    return {item.side: item for item in sorted(story.signoffs, key=lambda item: item.time)}
+
+
 def signed_by_both(story: IncidentStory) -> bool:
-    """Say whether both sides agreed to this very evidence."""
+    """Say whether both sides agree, as they last said, to this very evidence."""
     if story.verdict is None:
         return False
     seal = story.verdict.evidence_hash
-    return {"data", "ml"} <= {item.side for item in story.signoffs if item.agrees and item.evidence_hash == seal}
+    return {"data", "ml"} <= {
+        side for side, item in standing(story).items() if item.agrees and item.evidence_hash == seal
+    }
 
 
 def ending(story: IncidentStory) -> str:
     """Say in a few words how far an incident has come."""
     if story.state == "closed":
         return "closed by both sides" if signed_by_both(story) else "closed"
-    waiting = [side for side in ("data", "ml") if side not in {item.side for item in story.signoffs if item.agrees}]
-    if any(not item.agrees for item in story.signoffs):
+    last = standing(story)
+    if any(not item.agrees for item in last.values()):
         return "open: one side disagrees"
-    return f"open, waiting for the {' and '.join(waiting)} side" if story.verdict and waiting else "open"
+    waiting = [side for side in ("data", "ml") if side not in last]
+    if story.verdict is None or not waiting:
+        return "open"
+    return "open, waiting for both signatures" if len(waiting) == 2 else f"open, waiting for the {waiting[0]} side"
 
 
 def sentence(story: IncidentStory) -> str:
