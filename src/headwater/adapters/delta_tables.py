@@ -150,7 +150,7 @@ class DeltaTables:
     def datasets(self) -> list[str]:
         """Return the names of all stored datasets."""
         try:
-            return sorted(path.parent.name for path in self.folder.glob("*/_delta_log") if path.is_dir())
+            return sorted(path.parent.name for path in self.folder.glob("*/_delta_log") if _begun(path))
         except OSError as error:
             raise StorageError(f"tables in {self.folder} cannot be listed: {error}") from error
 
@@ -184,19 +184,20 @@ class DeltaTables:
                 parts[key] = self._save(dataset, key, frame, content, layout, local)
             return self._log(dataset, head, parts, fields, run_id)
         except BaseException as error:
-            landed = self._landed(dataset, head, parts) if len(parts) == len(changed) else None
-            if landed is None:
+            landed = self._landed(dataset, head, parts)
+            if landed is False:
                 for part in parts.values():
                     with contextlib.suppress(OSError):
                         (self.folder / dataset / part.path).unlink()
-                if isinstance(error, DataError) or not isinstance(error, Exception):
-                    raise
-                raise StorageError(
-                    f"dataset `{dataset}` cannot be written: {_first_line(error)}",
-                    doing=f"writing windows {', '.join(list(changed)[:4])}{' ...' if len(changed) > 4 else ''}",
-                    hint=f"the version before is still there; is there room and permission in {self.folder}?",
-                ) from error
-            return landed
+            if isinstance(error, DataError) or not isinstance(error, Exception):
+                raise
+            if isinstance(landed, int) and landed is not False:
+                return landed
+            raise StorageError(
+                f"dataset `{dataset}` cannot be written: {_first_line(error)}",
+                doing=f"writing windows {', '.join(list(changed)[:4])}{' ...' if len(changed) > 4 else ''}",
+                hint=f"the version before is still there; is there room and permission in {self.folder}?",
+            ) from error
 
     def _save(self, dataset: str, key: str, frame: pl.DataFrame, content: str, layout: Layout, local: bool) -> _Part:
         slug = re.sub(r"[^A-Za-z0-9_.-]", "_", key)[:80]
@@ -244,15 +245,18 @@ class DeltaTables:
         self._remember(dataset, _Head(head.table, head.table.version(), {**head.parts, **parts}))
         return head.table.version()
 
-    def _landed(self, dataset: str, head: _Head | None, parts: dict[str, _Part]) -> int | None:
-        """Return the version that holds these parts, if the commit came through before what failed after it."""
+    def _landed(self, dataset: str, head: _Head | None, parts: dict[str, _Part]) -> int | bool | None:
+        """Return the version that holds these parts if the commit came through before what failed after it.
+
+        False when it did not, so that the files can go; None when that cannot be told, so that they must stay.
+        """
         self._heads.pop(dataset, None)
         try:
             now = self._head(dataset)
         except CorruptTable:
             return None
         if now is None or (head is not None and now.version <= head.version):
-            return None
+            return False
         return now.version if all(now.parts.get(key) == part for key, part in parts.items()) else None
 
     def _holds(self, dataset: str, head: _Head | None, key: str, content: str) -> bool:
@@ -335,7 +339,7 @@ class DeltaTables:
             head = self._heads.pop(dataset) and None
         if head is not None and not _commit_file(log, head.version + 1).exists():
             return head
-        if head is None and not (NAME.fullmatch(dataset) and log.is_dir() and any(log.iterdir())):
+        if head is None and not (NAME.fullmatch(dataset) and _begun(log)):
             return None
         with _readable(dataset, self.folder):
             if head is None:
@@ -434,6 +438,11 @@ def _local_times(head: _Head | None, frames: list[pl.DataFrame]) -> bool:
     if head is None:
         return any(isinstance(dtype, pl.Datetime) and dtype.time_zone is None for f in frames for dtype in f.dtypes)
     return "timestampNtz" in (head.table.protocol().writer_features or [])
+
+
+def _begun(log: Path) -> bool:
+    """Tell whether a log has a version; a write that was killed may leave a folder without one."""
+    return any(re.match(r"\d{20}\.", file.name) for file in log.iterdir()) if log.is_dir() else False
 
 
 def _commit_file(log: Path, version: int) -> Path:
