@@ -215,7 +215,7 @@ def train(frame, seed):
     scaler = StandardScaler().fit(matrix(past))
     trees = {"n_estimators": 150, "learning_rate": 0.05, "num_leaves": 12, "min_child_samples": 1000, "reg_lambda": 50}
     sample = {"random_state": seed, "subsample": 0.9, "subsample_freq": 1, "colsample_bytree": 0.8}
-    model = LGBMClassifier(**trees, **sample, n_jobs=2, deterministic=True, force_row_wise=True, verbose=-1)
+    model = LGBMClassifier(**trees, **sample, n_jobs=1, deterministic=True, force_row_wise=True, verbose=-1)
     model.fit(scaler.transform(matrix(past)), past["late"].to_numpy())
     raw = model.predict_proba(scaler.transform(matrix(recent)))[:, 1]
     calibrator = IsotonicRegression(y_min=0.01, y_max=0.99, out_of_bounds="clip").fit(raw, recent["late"].to_numpy())
