@@ -283,8 +283,9 @@ def test_a_forked_child_appends_with_its_own_connection(path: Path) -> None:
     child = os.fork()
     if child == 0:
         try:
+            inherited = ledger._connection
             ledger.append([entry(7)])
-            os._exit(0)
+            os._exit(int(ledger._connection is inherited))
         except BaseException:
             os._exit(1)
     assert os.waitpid(child, 0)[1] == 0

@@ -255,6 +255,18 @@ def test_duplicates_and_disorder_change_nothing() -> None:
         assert told(graph_of(*shuffled)) == expected  # type: ignore[arg-type]
 
 
+def test_a_rerun_that_changed_nothing_is_one_run_since_the_first_time() -> None:
+    pipeline = lived()
+    event = pipeline.deliver("weather", "2013-07-04")
+    first = pipeline.graph.run_of(D + "weather", "2013-07-04")
+    later = {**event, "eventTime": (pipeline.time + timedelta(days=3)).isoformat()}
+    pipeline.record(later)
+    graph = pipeline.graph
+    assert first is not None
+    assert graph.run_of(D + "weather", "2013-07-04", known_at=first.time) == first
+    assert len(graph.writers(D + "weather", "2013-07-04")) == 1
+
+
 def test_the_newest_facet_counts_and_a_deleted_one_is_gone() -> None:
     def owned(name: str) -> dict[str, Any]:
         return {"ownership": {"owners": [{"name": name}]}}
