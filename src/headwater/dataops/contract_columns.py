@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -152,7 +152,9 @@ def _options(item: Mapping[str, Any], series: pl.Series, path: str) -> Iterator[
 def _breaking(name: str, value: Any, series: pl.Series, default_zone: str | None) -> int | None:
     """Count the values that break an option; None for an option that is not known here."""
     if name in _BOUNDS:
-        return _beyond(series, name, _bound(value, series.dtype, default_zone))
+        zoned = isinstance(series.dtype, pl.Datetime) and series.dtype.time_zone is not None
+        moments = series.dt.convert_time_zone("UTC") if zoned else series
+        return _beyond(moments, name, _bound(value, series.dtype, default_zone))
     if name == "enum":
         return _outside(series, value)
     if name == "multipleOf":
@@ -194,13 +196,15 @@ def _bound(value: Any, dtype: Any, default_zone: str | None) -> Any:
     if isinstance(dtype, pl.Time):
         return time.fromisoformat(value)
     moment = datetime.fromisoformat(value)
-    if (dtype.time_zone is None) == (moment.tzinfo is None):
-        return moment
     if dtype.time_zone is None:
-        raise ValueError("the column has no time zone, the limit has one")
-    if default_zone is None:
-        raise ValueError("the limit has no offset; write one, or defaultTimezone")
-    return moment.replace(tzinfo=ZoneInfo(default_zone))
+        if moment.tzinfo is not None:
+            raise ValueError("the column has no time zone, the limit has one")
+        return moment
+    if moment.tzinfo is None:
+        if default_zone is None:
+            raise ValueError("the limit has no offset; write one, or defaultTimezone")
+        moment = moment.replace(tzinfo=ZoneInfo(default_zone))
+    return moment.astimezone(UTC)
 
 
 def _repeats(columns: Sequence[pl.Series]) -> int:

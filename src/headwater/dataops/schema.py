@@ -10,8 +10,13 @@ from typing import Any, Literal
 
 Kind = Literal["added", "removed", "renamed", "retyped", "widened"]
 _ALIKE = 0.5
-_WIDTH = {"int8": 1, "int16": 2, "int32": 3, "int64": 4, "int128": 5, "float32": 3.5, "float64": 4.5}
-_UNSIGNED = {"uint8": "int16", "uint16": "int32", "uint32": "int64", "uint64": "int128"}
+# How many bits a number type holds exactly, below and above zero.
+_BITS = {
+    **{f"int{bits}": (bits - 1, bits - 1) for bits in (8, 16, 32, 64, 128)},
+    **{f"uint{bits}": (0, bits) for bits in (8, 16, 32, 64, 128)},
+    "float32": (24, 24),
+    "float64": (53, 53),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +106,9 @@ def holds_values_of(wider: str, narrower: str) -> bool:
     new, old = _plain(wider), _plain(narrower)
     if new == old or old == "null":
         return True
-    old, new = _UNSIGNED.get(old, old), _UNSIGNED.get(new, new) if old not in _UNSIGNED else new
-    if old in _WIDTH and new in _WIDTH:
-        if old.startswith("float") and not new.startswith("float"):
-            return False
-        return _WIDTH[new] >= _WIDTH[old]
+    if old in _BITS and new in _BITS:
+        fits = all(wide >= narrow for wide, narrow in zip(_BITS[new], _BITS[old], strict=True))
+        return fits and (new.startswith("float") or not old.startswith("float"))
     text = ("string", "categorical", "enum")
     if old.startswith(text) and new in ("string", "categorical"):
         return True
