@@ -50,8 +50,13 @@ def _cached(function: Any, parameters: Mapping[str, Any]) -> Any:
 
 def dump(value: Any, fingerprint: Fingerprint, reached: Reached) -> bytes:
     """Pickle a value with the project code that it reaches; raises what pickling raises."""
-    file = io.BytesIO()
     captured = {name: sys.modules[name] for name in sorted(reached.imports) if name in sys.modules}
+    return dump_plain((value, captured), fingerprint, reached)
+
+
+def dump_plain(value: Any, fingerprint: Fingerprint, reached: Reached) -> bytes:
+    """Pickle like `dump`, but so that ``pickle.loads`` alone reads it back (without modules imported in functions)."""
+    file = io.BytesIO()
     with _registering:
         known = cloudpickle.list_registry_pickle_by_value()
         added = [
@@ -63,7 +68,7 @@ def dump(value: Any, fingerprint: Fingerprint, reached: Reached) -> bytes:
         for module in added:
             cloudpickle.register_pickle_by_value(module)
         try:
-            _Pickler(file, fingerprint, reached.modules).dump((value, captured))
+            _Pickler(file, fingerprint, reached.modules).dump(value)
         finally:
             for module in added:
                 cloudpickle.unregister_pickle_by_value(module)

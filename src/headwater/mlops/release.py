@@ -22,7 +22,7 @@ from headwater.stats.performance import auc, calibration_line, log_loss
 class GateLimits:
     """What a candidate must meet.
 
-    The defaults were set on the 2013 New York flights (a boosted tree with isotonic calibration, 36 days of comparison):
+    The defaults were set on the 2013 New York flights (a boosted tree with isotonic calibration, compared on 36 days):
     the bound of a candidate that differs from the champion by its seed alone was at most 4.3 % of the champion's log
     loss, over 56 pairs; that of a candidate without its weather columns, or without the hour, 13 %.
 
