@@ -192,7 +192,7 @@ def _codeshares(world: World) -> Hook:
 
 
 def _closed_early(world: World) -> Hook:
-    return lambda frame, key: frame.filter(pl.col("arr_delay") <= 60)
+    return lambda frame, key: frame.filter(pl.col("arr_delay") <= 30)
 
 
 # --- what the serving process loads -----------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ _ALL = (
     ),
     _feed(
         "late_positives_missing", "missing labels", "raw_arrivals", "label", _closed_early,
-        "the outcome feed closes early: flights an hour late or cancelled are never reported", "repair hold",
+        "the outcome feed closes early: flights half an hour late or cancelled are never reported", "repair hold",
     ),
     _code(
         "weather_join_hour", "wrong join", "flight_weather", "data", "transform",

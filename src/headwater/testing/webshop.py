@@ -32,7 +32,7 @@ BASE_RATE = 0.12
 HISTORY_HOURS = 72
 COLUMNS = (
     "amount", "items", "discount", "express", "mobile", "pages", "minutes", "tenure_days", "country_code",
-    "price", "category_rate",
+    "category_rate",
 )  # fmt: skip
 
 
@@ -250,7 +250,6 @@ def refund_features(basket: pl.DataFrame, visits: pl.DataFrame, category_history
         pl.col("pages").fill_null(7),
         pl.col("minutes").fill_null(8.0),
         pl.col("tenure_days").fill_null(0.0),
-        pl.col("price").fill_null(25.0),
         country_code=pl.col("country").replace_strict(codes, default=-1, return_dtype=pl.Int64),
     )
     return filled.select("order_id", "ordered_at", "category", *COLUMNS).sort("order_id")
@@ -263,7 +262,7 @@ def refund_labels(outcomes: pl.DataFrame) -> pl.DataFrame:
 
 def matrix(frame: pl.DataFrame) -> Any:
     """Features as the model wants them; what is skewed goes in as logarithms."""
-    skewed = [pl.col(name).cast(pl.Float64).clip(lower_bound=0).log1p() for name in ("amount", "price", "tenure_days")]
+    skewed = [pl.col(name).cast(pl.Float64).clip(lower_bound=0).log1p() for name in ("amount", "tenure_days")]
     return frame.select(COLUMNS).cast(pl.Float64).with_columns(skewed).to_numpy()
 
 

@@ -20,7 +20,9 @@ def load(path: Path) -> Project:
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    exec(compile(path.read_text(), str(path), "exec"), module.__dict__)  # no bytecode cache: the file is edited in tests
+    exec(
+        compile(path.read_text(), str(path), "exec"), module.__dict__
+    )  # no bytecode cache: the file is edited in tests
     found = module.project
     assert isinstance(found, Project)
     return found
@@ -75,7 +77,9 @@ class TinyLine:
             return {first: frame}
         assert asset.time is not None, name
         local = frame[asset.time].dt.convert_time_zone(calendar.timezone if calendar.every == "1d" else "UTC")
-        keyed = frame.with_columns(local.dt.strftime("%Y-%m-%d" if calendar.every == "1d" else "%Y-%m-%dT%H").alias("_w"))
+        keyed = frame.with_columns(
+            local.dt.strftime("%Y-%m-%d" if calendar.every == "1d" else "%Y-%m-%dT%H").alias("_w")
+        )
         parts = keyed.partition_by("_w", as_dict=True, include_key=False, maintain_order=True)
         found = {str(key[0]): part for key, part in parts.items()}
         assert not set(found) - {item.key for item in calendar.between(first, last)}, name
