@@ -163,9 +163,9 @@ def _edited(text: str, contract: Contract, added: Mapping[str, Any]) -> str:
     made = _value(root, "schema").value[0]
     quality = _value(made, "quality")
     if quality is None:
-        place, insert = _new_list(text, made, added)
+        place, insert = _list_with(text, made, added)
     elif isinstance(quality, yaml.SequenceNode):
-        place, insert = _new_item(text, quality, added)
+        place, insert = _item_behind(text, quality, added)
     else:  # `quality:` with nothing after it
         place, insert = quality.end_mark.index, f" [{_flow(added)}]"
     insert = insert.replace("\n", "\r\n") if "\r\n" in text else insert
@@ -177,7 +177,7 @@ def _edited(text: str, contract: Contract, added: Mapping[str, Any]) -> str:
     return text
 
 
-def _new_list(text: str, made: Any, added: Mapping[str, Any]) -> tuple[int, str]:
+def _list_with(text: str, made: Any, added: Mapping[str, Any]) -> tuple[int, str]:
     """Put a `quality` list behind the object's name."""
     name = _value(made, "name")
     column = made.value[0][0].start_mark.column
@@ -188,7 +188,7 @@ def _new_list(text: str, made: Any, added: Mapping[str, Any]) -> tuple[int, str]
     return _line_end(text, _end(text, name)), f"\n{' ' * column}quality:\n{_block(added, column + 2)}"
 
 
-def _new_item(text: str, quality: Any, added: Mapping[str, Any]) -> tuple[int, str]:
+def _item_behind(text: str, quality: Any, added: Mapping[str, Any]) -> tuple[int, str]:
     """Put an item behind the last one of a `quality` list."""
     column = quality.start_mark.column
     if quality.flow_style and quality.value:

@@ -120,8 +120,8 @@ def test_what_is_not_a_check_is_refused_and_nothing_is_written(tmp_path, check):
 
 
 def test_text_that_two_places_share_is_not_edited(tmp_path):
-    body = "  - name: weather\n    quality: &all [{metric: rowCount, mustBe: 3}]\n    properties:\n      - name: temp\n" \
-        "        quality: *all\n"  # fmt: skip
+    shared = "    quality: &all [{metric: rowCount, mustBe: 3}]\n"
+    body = f"  - name: weather\n{shared}    properties:\n      - name: temp\n        quality: *all\n"
     text = write(tmp_path, body)
     with pytest.raises(ProjectInvalid, match="cannot be edited safely") as caught:
         add_check(tmp_path, "weather", CHECK)
