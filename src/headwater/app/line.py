@@ -17,7 +17,7 @@ from headwater.core.project import Model, Project, arguments
 from headwater.core.windows import Calendar, Window
 from headwater.dataops.contracts import Contract, load_contracts
 from headwater.mlops.serving import predict
-from headwater.stats.repairs import Repair
+from headwater.stats.signatures import Reference
 from headwater.triage.replay import Replay
 
 
@@ -35,10 +35,13 @@ class Line:
         self.config = config
         self._stamp = ""
         self.contracts: dict[str, Contract] = {}
+        self.known: dict[str, Mapping[str, frozenset[str]]] = {}
+        self.references: dict[tuple[str, str], Reference | None] = {}
         if project is not None:
             self.project = project
         self.refresh()
         self.state = State()
+        self.state.history.season(self.calendar, self.project.holidays)
         self.state.fold(services.ledger.read())
 
     def refresh(self) -> None:
@@ -120,7 +123,9 @@ class Line:
 
     def compute(self, asset: str, mechanism: Mechanism) -> Callable[[Mapping[str, pl.DataFrame], Window], Any]:
         """Return the callable that a mechanism stands for."""
-        function = self.services.code.load(mechanism.code)
+        present = self.project.functions[asset]
+        same = self.services.code.put(present) == mechanism.code
+        function = present if same else self.services.code.load(mechanism.code)
         model = self.model_of(asset)
         if model is None:
             parents = self.assets[asset].parents
@@ -133,14 +138,9 @@ class Line:
             function, parts, frames[served], columns=model.columns, entity=model.entity, carry=model.carry
         )
 
-    def arrive(self, asset: str, frame: pl.DataFrame, repair: Mapping[str, Any], window: Window) -> pl.DataFrame:
-        """Apply a standing repair to a source's frame, unless the source is right again."""
-        from headwater.app.evidence import still_broken
-        from headwater.stats.repairs import apply
-
-        operator = Repair.of(repair)
-        reference = still_broken(self, asset, frame, operator, window)
-        return frame if reference is None else apply(operator, frame, reference)
+    def above(self, subject: str) -> set[str]:
+        """Return the references of everything upstream of a subject, datasets and deployments alike."""
+        return set(self.state.graph.ancestors(subject))
 
     def replay(self) -> Replay:
         """Return a replay over what is stored now."""

@@ -31,7 +31,8 @@ class State:
         history: Metric series that monitors compare with.
         accepted: Last accepted mechanism of each asset.
         pins: Assets rolled back to accepted code: name to {good, bad} code hashes.
-        repairs: Repairs that are applied to a source on arrival.
+        repairs: Parameters of the repair that is applied to a source on arrival: ``repair``, and ``before``, the window that
+            normality is learned up to.
         runs: Run windows that were completed, in order of first completion.
         evidence: Newest evidence by type, subject and window.
         findings: Findings by run window.
@@ -64,18 +65,16 @@ class State:
         elif record.kind == "evidence":
             evidence = Evidence.of(body)
             self.evidence[(evidence.type, evidence.subject)][evidence.window] = evidence
-            self.history.add(record)
         elif record.kind == "finding":
             finding = Finding.of(body)
             self.findings[finding.window].append(finding)
-            self.history.add(record)
         elif record.kind == "accepted":
             self.accepted |= {name: Mechanism(**made) for name, made in body["mechanisms"].items()}
-            self.history.add(record)
         elif record.kind == "run":
             self.runs[body["window"]] = body["state"]
         elif record.kind == "remedy" and body["state"] in ("applied", "lifted"):
             self._remedy(body)
+        self.history.add(record)
         self.aliases.add(record)
         self.deployments.add(record)
         self.quarantine.add(record)
@@ -92,4 +91,4 @@ class State:
         elif body["action"] == "repair" and "repair" in parameters:
             self.repairs.pop(name, None)
             if applied:
-                self.repairs[name] = parameters["repair"]
+                self.repairs[name] = parameters

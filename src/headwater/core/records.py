@@ -7,6 +7,7 @@ follows from, so that every step can be replayed and explained.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -38,9 +39,14 @@ class Stored:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:
         """Read a record back from its plain data."""
-        hints = typing.get_type_hints(cls)
-        known = {item.name for item in dataclasses.fields(cls)}
-        return cls(**{name: _lift(hints[name], value) for name, value in body.items() if name in known})
+        hints = _hints(cls)
+        return cls(**{name: _lift(hints[name], value) for name, value in body.items() if name in hints})
+
+
+@functools.cache
+def _hints(cls: type[Stored]) -> Mapping[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return {item.name: hints[item.name] for item in dataclasses.fields(cls)}
 
 
 def _lower(value: Any) -> Any:

@@ -1,0 +1,78 @@
+"""What a source's fresh window looks like beside what is normal for it, and its standing repair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from headwater.app.line import Line
+from headwater.core.assets import Asset
+from headwater.core.windows import Window
+from headwater.stats.repairs import Repair, apply
+from headwater.stats.signatures import Reference, diagnose
+from headwater.triage.suspects import Diagnosed
+
+REFERENCE_WINDOWS = 28
+"""How many accepted windows before an incident say what is normal for a source."""
+
+
+def reference(line: Line, asset: str, before: str) -> Reference | None:
+    """Learn what is normal for a source from its last windows before ``before`` that no incident covers."""
+    if (asset, before) not in line.references:
+        made = line.assets[asset]
+        keys = normal_keys(line, made, before)[-REFERENCE_WINDOWS:]
+        frames = [(line.calendar.window(key), line.services.tables.read(asset, [key])) for key in keys]
+        present = [(window, frame) for window, frame in frames if frame is not None]
+        learned = None
+        if present:
+            learned = Reference.learn(present, key=made.key, time=made.time, snapshot=made.snapshot)
+        line.references[(asset, before)] = learned
+    return line.references[(asset, before)]
+
+
+def normal_keys(line: Line, asset: Asset, before: str) -> list[str]:
+    """Stored windows of an asset before ``before`` that no incident covers."""
+    hurt = {
+        (name, key)
+        for incident in line.state.incidents.all()
+        if incident.verdict is not None and incident.verdict.remedy is not None
+        for name in (incident.verdict.subject, *incident.verdict.remedy.touches)
+        for key in incident.verdict.remedy.windows
+    }
+    name = line.ref(asset.name)
+    return [key for key in line.services.tables.keys(asset.name) if key < before and (name, key) not in hurt]
+
+
+def diagnosis(line: Line, asset: str, key: str, before: str) -> Diagnosed | None:
+    """Diagnose one window of a source against the windows before ``before``; None when no signature fires."""
+    frame = line.services.tables.read(asset, [key])
+    learned = reference(line, asset, before)
+    if frame is None or learned is None:
+        return None
+    return diagnosed(line, asset, frame, line.calendar.window(key), learned)
+
+
+def diagnosed(line: Line, asset: str, frame: pl.DataFrame, window: Window, learned: Reference) -> Diagnosed | None:
+    """Diagnose a frame of a source; None when no signature fires."""
+    made = line.assets[asset]
+    fired = diagnose(frame, learned, window=window, key=made.key, time=made.time, snapshot=made.snapshot)
+    if not fired:
+        return None
+    best = fired[0]
+    mended = apply(best.repair, frame, learned) if best.invertible else None
+    return Diagnosed(
+        best.repair, mended, best.before, best.after, best.confidence, best.detail, best.invertible, evidence=""
+    )
+
+
+def mend(line: Line, asset: str, frame: pl.DataFrame, repair: Mapping[str, object], window: Window) -> pl.DataFrame:
+    """Apply a standing repair to a source's fresh frame, unless the source is right again."""
+    operator = Repair.of(repair["repair"])  # type: ignore[arg-type]
+    learned = reference(line, asset, str(repair["before"]))
+    if learned is None:
+        return frame
+    found = diagnosed(line, asset, frame, window, learned)
+    if found is None or found.repair.fault != operator.fault:
+        return frame
+    return apply(operator, frame, learned)

@@ -1,0 +1,196 @@
+"""Measure what a run delivered: profiles, exact mechanism tests, the loaded model, realised performance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+
+from headwater.app.arrival import REFERENCE_WINDOWS, normal_keys
+from headwater.app.line import Line
+from headwater.app.running import Run
+from headwater.core.assets import Asset
+from headwater.core.project import Model
+from headwater.core.records import Evidence
+from headwater.core.windows import Window
+from headwater.dataops.delivery import Delivery
+from headwater.mlops.outcome import business, performance
+from headwater.mlops.serving import identity
+from headwater.stats.links import Parent
+from headwater.stats.profile import known_values, profile, profile_windows
+from headwater.triage.mechanism import examine
+
+def measure(line: Line, run: Run) -> list[Evidence]:
+    """Measure everything that one run delivered."""
+    found: list[Evidence] = []
+    for name, delivery in run.deliveries.items():
+        found.append(_arrival(line, name, delivery))
+        found.extend(_checks(line, name, delivery))
+        if delivery.state == "COMPLETE" and delivery.frame is not None:
+            found.extend(_profiles(line, line.assets[name], delivery))
+    if run.first == run.last:
+        found.extend(mechanisms(line, [(name, item.window.key) for name, item in run.deliveries.items()
+                                       if item.state == "COMPLETE"]))  # fmt: skip
+        for model in line.project.models.values():
+            found.extend(_release(line, model, run.last))
+    for model in line.project.models.values():
+        if model.labels in run.deliveries and run.deliveries[model.labels].state == "COMPLETE":
+            found.extend(_outcomes(line, model, run))
+    return found
+
+
+def _arrival(line: Line, name: str, delivery: Delivery) -> Evidence:
+    accepted = line.state.accepted.get(name)
+    changed = accepted is not None and delivery.mechanism is not None and accepted.id != delivery.mechanism.id
+    return Evidence(
+        type="arrival",
+        subject=line.ref(name),
+        window=delivery.window.key.split("..")[-1],
+        values={
+            "state": delivery.state,
+            "error": "" if delivery.error is None else delivery.error.message,
+            "changed": changed,
+            "rows": 0 if delivery.frame is None else delivery.frame.height,
+            "landed_hours": round((line.services.clock.now() - delivery.window.end).total_seconds() / 3600, 3),
+            "backfill": ".." in delivery.window.key,
+        },
+        time=line.services.clock.now(),
+    )
+
+
+def _checks(line: Line, name: str, delivery: Delivery) -> Iterable[Evidence]:
+    if delivery.checks and delivery.state == "COMPLETE":
+        yield Evidence(
+            type="contract",
+            subject=line.ref(name),
+            window=delivery.window.key.split("..")[-1],
+            values={
+                "executed": len(delivery.checks),
+                "failed": [{"name": item.name, "detail": item.detail} for item in delivery.checks if not item.passed],
+            },
+            time=line.services.clock.now(),
+        )
+
+
+def _profiles(line: Line, asset: Asset, delivery: Delivery) -> Iterable[Evidence]:
+    frame, window = delivery.frame, delivery.window
+    assert frame is not None
+    time = line.services.clock.now()
+    if ".." not in window.key:
+        values = profile_of(line, asset, frame, window, delivery.parents)
+        measured = {window.key: values}
+    else:
+        first, _, last = window.key.partition("..")
+        spans = list(line.calendar.between(first, last))
+        marked = _marked(line, asset, [span.key for span in spans])
+        parents = _parents(line, asset, frame, [span.key for span in spans])
+        measured = profile_windows(marked, windows=spans, key=asset.key, parents=parents, known=known_values(marked))
+        line.known[asset.name] = known_values(marked)
+    for key, values in measured.items():
+        yield Evidence(type="profile", subject=line.ref(asset.name), window=key, values=values, time=time)
+
+
+def profile_of(
+    line: Line, asset: Asset, frame: pl.DataFrame, window: Window, parents: Mapping[str, pl.DataFrame]
+) -> dict[str, float]:
+    """Profile one window of an asset against the values and the window before it."""
+    previous_key = line.calendar.shift(window, -1).key
+    previous = None if asset.snapshot else line.services.tables.read(asset.name, [previous_key])
+    linked = {
+        name: Parent(parents[name], keys)
+        for name in asset.parents
+        if name in parents and (keys := _link(line.assets[name], asset, frame.columns))
+    }
+    return profile(frame, window=window, key=asset.key, known=_known(line, asset), previous=previous, parents=linked)
+
+
+def _link(parent: Asset, child: Asset, columns: Iterable[str]) -> tuple[str, ...]:
+    """The parent's key, when the child carries it as a pointer (not as its own key)."""
+    return parent.key if parent.key and parent.key != child.key and set(parent.key) <= set(columns) else ()
+
+
+def _parents(line: Line, asset: Asset, frame: pl.DataFrame, keys: list[str]) -> dict[str, Parent]:
+    found = {}
+    for read in asset.reads:
+        parent = line.assets[read.parent]
+        if link := _link(parent, asset, frame.columns):
+            stored = line.services.tables.keys(parent.name)
+            marked = _marked(line, parent, [key for key in stored if key <= keys[-1]])
+            found[parent.name] = Parent(marked, link, lookback=read.lookback, snapshot=parent.snapshot)
+    return found
+
+
+def _marked(line: Line, asset: Asset, keys: list[str]) -> pl.DataFrame:
+    frames = [
+        frame.with_columns(pl.lit(key).alias("_window"))
+        for key in keys
+        if (frame := line.services.tables.read(asset.name, [key])) is not None
+    ]
+    return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame({"_window": []})
+
+
+def _known(line: Line, asset: Asset) -> Mapping[str, frozenset[str]]:
+    """The values of text columns in the last accepted windows, read once and then kept up by the runs."""
+    if asset.name not in line.known:
+        keys = normal_keys(line, asset, "~")[-4 * REFERENCE_WINDOWS :]
+        frame = line.services.tables.read(asset.name, keys) if keys else None
+        line.known[asset.name] = {} if frame is None else known_values(frame)
+    return line.known[asset.name]
+
+
+def mechanisms(line: Line, delivered: Iterable[tuple[str, str]]) -> list[Evidence]:
+    """Test delivered windows of recomputable assets against their last accepted mechanism."""
+    replay = line.replay()
+    models = list(line.project.models.values())
+    found = []
+    for name, key in delivered:
+        asset, accepted = line.assets[name], line.state.accepted.get(name)
+        if not asset.recomputable or accepted is None or ".." in key:
+            continue
+        values = examine(replay, models, name, key, accepted)
+        if values is not None:
+            found.append(
+                Evidence(
+                    type="mechanism",
+                    subject=line.blame(name),
+                    window=key,
+                    values=values,
+                    time=line.services.clock.now(),
+                )
+            )
+    return found
+
+
+def _release(line: Line, model: Model, window: str) -> Iterable[Evidence]:
+    deployment = line.state.deployments.get(model.name)
+    if deployment is not None:
+        yield Evidence(
+            type="release",
+            subject=line.project.ref(model.name, "deployment"),
+            window=window,
+            values=identity(deployment),
+            time=line.services.clock.now(),
+        )
+
+
+def _outcomes(line: Line, model: Model, run: Run) -> Iterable[Evidence]:
+    window = run.deliveries[model.labels].window
+    first, _, last = window.key.partition("..")
+    time = line.services.clock.now()
+    subject = line.project.ref(model.name, "model")
+    for span in line.calendar.between(first, last or first):
+        predictions = line.services.tables.read(model.predictions, [span.key])
+        labels = line.services.tables.read(model.labels, [span.key])
+        if predictions is None or labels is None or not predictions.height:
+            continue
+        values = performance(model, predictions, labels)
+        yield Evidence(type="performance", subject=subject, window=span.key, values=values, time=time)
+        if model.cost is not None:
+            worth = business(model, predictions, labels)
+            yield Evidence(type="business", subject=subject, window=span.key, values=worth, time=time)
+
+
+def as_dict(evidence: Evidence) -> dict[str, Any]:
+    """Evidence as plain data with its id."""
+    return {"id": evidence.id, **evidence.body()}

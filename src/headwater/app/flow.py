@@ -1,0 +1,79 @@
+"""The line, from a window to a verdict. Read this first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from headwater.app.evidence import measure
+from headwater.app.judging import look_for_signatures, open_or_merge, triage
+from headwater.app.line import Line
+from headwater.app.remedying import verify
+from headwater.app.running import Run, run
+from headwater.core.ports import Entry
+from headwater.core.records import Evidence, Finding, Verdict
+from headwater.observe.monitors import evaluate
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one run of a window brought to light."""
+
+    run: Run
+    evidence: list[Evidence]
+    findings: list[Finding]
+    verdicts: list[Verdict] = field(default_factory=list)
+    accepted: bool = False
+
+    @property
+    def alarms(self) -> list[Finding]:
+        """The findings that woke somebody."""
+        return [finding for finding in self.findings if finding.severity == "alarm"]
+
+
+def advance(line: Line, first: str, last: str, progress: Callable[[str], None] = lambda _: None) -> Report:
+    """Run the windows first..last and follow every fact to its end: delivered, measured, monitored, judged."""
+    delivered = run(line, first, last, progress)
+    evidence = measure(line, delivered)
+    _record(line, evidence)
+
+    findings = watch(line, evidence) if first == last else []
+    _record(line, findings)
+    if first == last:
+        signed, found = look_for_signatures(line, last, findings)
+        _record(line, [*signed, *found])
+        evidence, findings = evidence + signed, findings + found
+
+    verdicts = []
+    for incident in open_or_merge(line, last, findings):
+        if incident.state in ("open", "triaging", "verdict", "disputed"):
+            verdicts.append(triage(line, incident, last))
+    verify(line, last, findings)
+
+    quiet = not any(finding.severity == "alarm" for finding in findings) and not line.state.incidents.active()
+    if quiet:
+        accept(line, delivered)
+    state = "FAIL" if delivered.failures else "COMPLETE"
+    for window in line.calendar.between(first, last):
+        line.record([Entry("run", line.project.name, {"window": window.key, "state": state}, line.services.clock.now())])
+    return Report(delivered, evidence, findings, verdicts, quiet)
+
+
+def watch(line: Line, evidence: list[Evidence]) -> list[Finding]:
+    """Let every monitor look at new evidence."""
+    return evaluate(evidence, line.state.history, line.calendar, line.services.clock.now())
+
+
+def accept(line: Line, delivered: Run) -> None:
+    """Remember the mechanisms of a window without alarm as the last accepted ones."""
+    mechanisms = {
+        name: {"code": item.mechanism.code, "parts": dict(item.mechanism.parts)}
+        for name, item in delivered.deliveries.items()
+        if item.mechanism is not None and item.state == "COMPLETE"
+    }
+    body = {"window": delivered.last, "mechanisms": mechanisms}
+    line.record([Entry("accepted", line.project.name, body, line.services.clock.now())])
+
+
+def _record(line: Line, items: list[Evidence] | list[Finding] | list[Evidence | Finding]) -> None:
+    line.record([Entry(item.kind, item.subject, item.body(), item.time) for item in items])

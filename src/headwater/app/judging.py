@@ -1,0 +1,223 @@
+"""From findings to a verdict: open or merge incidents, look for signatures at the sources, build the case, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from headwater.app.arrival import diagnosis
+from headwater.app.line import Line
+from headwater.core.assets import Mechanism
+from headwater.core.ports import Entry
+from headwater.core.project import Model
+from headwater.core.records import Evidence, Finding, Verdict
+from headwater.mlops.outcome import row_costs
+from headwater.triage.incidents import Incident, collapse, move, opening
+from headwater.triage.mechanism import HARM_WINDOWS, harm
+from headwater.triage.replay import Replay
+from headwater.triage.suspects import Case, Diagnosed
+from headwater.triage.verdict import judge
+
+SURE = 0.5
+"""Confidence at which a signature is a finding by itself."""
+
+
+def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tuple[list[Evidence], list[Finding]]:
+    """Diagnose each source of a run that is unusual itself or feeds something that is structurally wrong."""
+    time = line.services.clock.now()
+    alarmed = {finding.subject for finding in findings if finding.severity == "alarm"}
+    unusual = {finding.subject for finding in findings}
+    evidence: list[Evidence] = []
+    extra: list[Finding] = []
+    for name, asset in line.assets.items():
+        subject = line.ref(name)
+        below = {line.ref(child) for child in line.replay().descendants(name)} if alarmed else set()
+        if asset.recomputable or not (subject in unusual or alarmed & below):
+            continue
+        key = line.calendar.shift(line.calendar.window(run), -asset.lag).key
+        found = diagnosis(line, name, key, _start(line, subject, key))
+        if found is None:
+            continue
+        made = Evidence(
+            type="signature",
+            subject=subject,
+            window=key,
+            values={
+                "repair": found.repair.as_dict(),
+                "fault": found.repair.fault,
+                "before": found.before,
+                "after": found.after,
+                "confidence": found.confidence,
+                "invertible": found.invertible,
+                "detail": found.detail,
+            },
+            time=time,
+        )
+        evidence.append(made)
+        if found.confidence >= SURE:
+            extra.append(
+                Finding(
+                    monitor="signature",
+                    subject=subject,
+                    window=key,
+                    metric=found.repair.fault,
+                    severity="alarm",
+                    score=found.before,
+                    value=found.before,
+                    expected=found.after,
+                    detail=found.detail,
+                    time=time,
+                    causes=(made.id,),
+                )
+            )
+    return evidence, extra
+
+
+def _start(line: Line, subject: str, key: str) -> str:
+    """The window before which a source was normal: where an active incident on it began, else this one."""
+    starts = [
+        incident.window for incident in line.state.incidents.active()
+        if subject in line.above(incident.subject) | set(incident.subjects) | {incident.subject}
+    ]  # fmt: skip
+    return min([key, *starts])
+
+
+def open_or_merge(line: Line, run: str, findings: Sequence[Finding]) -> list[Incident]:
+    """Collapse a run's alarms by lineage; add each group to the incident it belongs to or open one for it."""
+    alarms = [finding for finding in findings if finding.severity == "alarm" and not _settled(line, finding)]
+    touched: list[Incident] = []
+    time = line.services.clock.now()
+    for subject, group in collapse(alarms, line.above):
+        incident = _belongs(line, subject)
+        if incident is None:
+            name = line.state.incidents.next_id(line.project.name)
+            line.record([opening(name, group, subject, run, time)])
+        else:
+            name = incident.id
+            line.record([move(incident, incident.state, incident.window, time, findings=group)])
+        touched.append(line.state.incidents.get(name))
+    return list({incident.id: incident for incident in touched}.values())
+
+
+def _belongs(line: Line, subject: str) -> Incident | None:
+    for incident in line.state.incidents.active():
+        about = {incident.subject, *incident.subjects}
+        if incident.verdict is not None and incident.verdict.subject:
+            about.add(incident.verdict.subject)
+        if subject in about or line.above(subject) & about or any(subject in line.above(item) for item in about):
+            return incident
+    return None
+
+
+def _settled(line: Line, finding: Finding) -> bool:
+    """Labels come late: a loss or a landing inside the windows of an incident that has its verdict is that incident's.
+
+    It must not open a second one after the first was remedied.
+    """
+    if finding.monitor not in ("performance", "business"):
+        return False
+    for incident in line.state.incidents.all():
+        verdict = incident.verdict
+        if verdict is None or verdict.status != "named":
+            continue
+        remedied = next((item["window"] for item in incident.timeline if item["state"] == "remedied"), "~")
+        if verdict.start_window <= finding.window <= remedied:
+            return True
+    return False
+
+
+def triage(line: Line, incident: Incident, run: str) -> Verdict:
+    """Judge an incident on everything known by now and record the verdict."""
+    time = line.services.clock.now()
+    if incident.state != "triaging":
+        line.record([move(incident, "triaging", incident.window, time)])
+        incident = line.state.incidents.get(incident.id)
+    verdict = judge(case(line, incident, run), time)
+    line.record(
+        [
+            Entry("verdict", incident.id, verdict.body(), time),
+            move(incident, "verdict", incident.window, time, note=verdict.text),
+        ]
+    )
+    return verdict
+
+
+def case(line: Line, incident: Incident, run: str) -> Case:
+    """Collect what is known about an incident."""
+    replay = line.replay()
+    windows = tuple(window.key for window in line.calendar.between(incident.window, run))
+    tests: dict[tuple[str, str], Evidence] = {}
+    diagnosed_at: dict[tuple[str, str], Diagnosed] = {}
+    failed: dict[str, tuple[str, str, bool]] = {}
+    findings: list[Finding] = []
+    for name, asset in line.assets.items():
+        keys = [line.calendar.shift(line.calendar.window(key), -asset.lag).key for key in windows]
+        for key in keys:
+            if test := line.state.evidence[("mechanism", line.blame(name))].get(key):
+                tests[(name, key)] = test
+            arrival = line.state.evidence[("arrival", line.ref(name))].get(key)
+            if arrival is not None and arrival.values["state"] == "FAIL":
+                failed[name] = (key, str(arrival.values["error"]), bool(arrival.values["changed"]))
+            if signed := line.state.evidence[("signature", line.ref(name))].get(key):
+                again = diagnosis(line, name, key, incident.window)
+                if again is not None:
+                    diagnosed_at[(name, key)] = Diagnosed(
+                        again.repair, again.frame, again.before, again.after, again.confidence, again.detail,
+                        again.invertible, signed.id,
+                    )  # fmt: skip
+            findings += [
+                item for item in line.state.findings.get(key, ())
+                if item.subject in (line.ref(name), line.blame(name)) and item not in findings
+            ]  # fmt: skip
+    for model in line.project.models.values():
+        subject = line.project.ref(model.name, "model")
+        lag = line.assets[model.labels].lag
+        for key in windows:
+            own = line.calendar.shift(line.calendar.window(key), -lag).key
+            findings += [item for item in line.state.findings.get(own, ()) if item.subject == subject]
+    related = {incident.subject, *incident.subjects}
+    related |= {item for subject in list(related) for item in line.above(subject)}
+    labelled = _labelled(line, incident.window)
+    models = tuple(line.project.models.values())
+
+    def graded(asset: str, since: str, suspect: Mechanism) -> Mapping[str, float]:
+        below = {asset, *replay.descendants(asset)}
+        return next((harm(replay, model, asset, suspect, labelled) for model in models if model.predictions in below), {})
+
+    return Case(
+        incident=incident.id,
+        windows=windows,
+        findings=tuple(item for item in findings if item.subject in related),
+        tests=tests,
+        releases={
+            model.name: list(line.state.evidence[("release", line.project.ref(model.name, "deployment"))].values())
+            for model in models
+        },
+        diagnosed=diagnosed_at,
+        accepted=dict(line.state.accepted),
+        failed=failed,
+        labelled=tuple(labelled),
+        replay=replay,
+        models=models,
+        ref=line.ref,
+        blame=line.blame,
+        owner=line.owner,
+        side=line.side,
+        price=_price,
+        harm=graded,
+    )
+
+
+def _labelled(line: Line, before: str) -> list[str]:
+    models = list(line.project.models.values())
+    if not models:
+        return []
+    scored = set(line.services.tables.keys(models[0].predictions))
+    return [key for key in line.services.tables.keys(models[0].labels) if key < before and key in scored][
+        -HARM_WINDOWS:
+    ]
+
+
+def _price(model: Model, predictions: pl.DataFrame, p: pl.Series, labels: pl.DataFrame | None) -> pl.Series:
+    return row_costs(model, predictions, p, labels)

@@ -1,0 +1,311 @@
+"""The model's lifecycle on one project: train, release through the gate, deploy, roll back."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import polars as pl
+
+from headwater.app.line import Line
+from headwater.core.assets import Mechanism
+from headwater.core.canonical import digest
+from headwater.core.errors import GateRefused, ModelError, UnknownName
+from headwater.core.ports import Entry, TableVersion
+from headwater.core.project import Model
+from headwater.mlops.release import GateLimits, gate
+from headwater.mlops.training import train as fit
+from headwater.mlops.training import training_windows
+from headwater.observe import events
+
+_PACKAGES = ("polars", "numpy", "scikit-learn", "lightgbm", "xgboost", "headwater")
+
+
+def training_frame(line: Line, model: Model, keys: list[str]) -> tuple[pl.DataFrame, list[TableVersion]]:
+    """Join features with labels over windows; return the frame (with ``_window``) and the exact inputs."""
+    frames, inputs = [], []
+    for name in (model.features, model.labels):
+        present = [key for key in keys if key in set(line.services.tables.keys(name))]
+        version = line.services.tables.version(name)
+        if not present or version is None:
+            raise ModelError(f"`{name}` has no windows to train on", hint="deliver a range first: headwater run --from")
+        inputs.append(
+            TableVersion(
+                name, version, {key: line.services.tables.content(name, key) or "" for key in present}, {}
+            )
+        )
+        parts = []
+        for key in present:
+            part = line.services.tables.read(name, [key])
+            if part is not None:
+                parts.append(part.with_columns(pl.lit(key).alias("_window")))
+        frames.append(pl.concat(parts, how="diagonal_relaxed"))
+    features, labels = frames
+    known = labels.drop("_window").drop_nulls(model.outcome).unique(model.entity, keep="last", maintain_order=True)
+    extra = [name for name in known.columns if name == model.entity or name not in features.columns]
+    joined = features.join(known.select(extra), on=model.entity, how="inner", maintain_order="left")
+    if not joined.height:
+        raise ModelError(f"no row of `{model.features}` has a label in `{model.labels}`")
+    return joined, inputs
+
+
+def train(
+    line: Line, model: Model, seed: int, first: str | None, last: str | None, *, skip_quarantined: bool
+) -> dict[str, Any]:
+    """Train a model version on windows first..last, log it and register it."""
+    stored = sorted(set(line.services.tables.keys(model.features)) & set(line.services.tables.keys(model.labels)))
+    if not stored:
+        raise ModelError("there is nothing to train on yet", hint="deliver a range: headwater run --from D --to D")
+    first, last = first or stored[0], last or stored[-1]
+    wanted = [key for key in stored if first <= key <= last]
+    scope = {model.features, model.labels}
+    keys = training_windows(wanted, line.state.quarantine, _upstream(line, scope), skip_quarantined=skip_quarantined)
+    if not keys:
+        raise ModelError(f"no windows with features and labels between {first} and {last}")
+    frame, inputs = training_frame(line, model, keys)
+    trained = fit(line.project, model, frame.drop("_window"), seed, windows=frame["_window"])
+    hashes = {name: line.services.parts.put(part) for name, part in trained.parts.items()}
+    code = line.services.code.put(model.train)
+    name = f"{line.project.name}/{model.name}"
+    version, run = line.services.tracking().log_version(
+        name,
+        parts=trained.parts,
+        params=trained.params,
+        metrics=trained.metrics,
+        tags={"code": code, "windows": f"{keys[0]}..{keys[-1]}", **{f"part.{k}": v for k, v in hashes.items()}},
+    )
+    time = line.services.clock.now()
+    event = events.training_event(
+        line.project.name,
+        model.name,
+        version,
+        line.calendar.span(keys[0], keys[-1]),
+        time=time,
+        inputs=inputs,
+        mechanism=Mechanism(code, hashes),
+        params=trained.params,
+        metrics=trained.metrics,
+        seed=seed,
+        environment=_environment(),
+        windows=keys,
+        owner=line.owner(model.features),
+    )
+    subject = line.project.ref(model.name, "model", version)
+    body = {
+        "model": model.name,
+        "version": version,
+        "parts": hashes,
+        "code": code,
+        "seed": seed,
+        "windows": [keys[0], keys[-1]],
+        "metrics": trained.metrics,
+        "tracking_run": run,
+        "held_out": [trained.params["held_out_first"], trained.params["held_out_last"]],
+    }
+    line.record([Entry("event", subject, event, time), Entry("version", subject, body, time)])
+    return {**body, "rows": trained.rows}
+
+
+def _upstream(line: Line, assets: set[str]) -> list[str]:
+    """References of assets and of everything they are made from."""
+    replay = line.replay()
+    return sorted(line.ref(name) for name in assets | {above for item in assets for above in replay.ancestors(item)})
+
+
+def _environment() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def version_of(line: Line, model: Model, version: str) -> Mapping[str, Any]:
+    """Return the record of a registered version."""
+    found = {record.body["version"]: record.body for record in line.services.ledger.read(kind="version")
+             if record.body["model"] == model.name}  # fmt: skip
+    if version not in found:
+        raise UnknownName.of(f"version of model `{model.name}`", version, found, command="headwater trace")
+    return found[version]
+
+
+def release(line: Line, model: Model, version: str, by: str) -> dict[str, Any]:
+    """Put a version through the gate and make it champion: alias, approval, and what the server loads."""
+    made = version_of(line, model, version)
+    champion = line.state.aliases.champion(model.name)
+    low, high = made["held_out"]
+    judged = [key for key in line.services.tables.keys(model.features) if low <= key <= high]
+    frame = _served(line, model, training_frame(line, model, judged)[0])
+    open_incidents = [item.id for item in line.state.incidents.active()]
+    reason = _contaminated(line, model, made["windows"])
+    old = None
+    if champion is not None:
+        old = _parts(line, version_of(line, model, champion.version)["parts"])
+    report = gate(
+        _parts(line, made["parts"]),
+        old,
+        frame.drop("_window"),
+        line.project.functions[model.predictions],
+        outcome=model.outcome,
+        columns=model.columns,
+        windows=frame["_window"],
+        limits=_limits(line),
+        healthy=reason is None,
+        reason=reason or "",
+    )
+    time = line.services.clock.now()
+    previous = None if champion is None else champion.version
+    event = events.release_event(
+        line.project.name,
+        model.name,
+        version,
+        time=time,
+        previous=previous,
+        displacement=report.displacement,
+        gate=[item.as_dict() for item in report.checks],
+        owner=by,
+        state="COMPLETE" if report.passed else "FAIL",
+    )
+    subject = line.project.ref(model.name, "model")
+    answer = {
+        "model": model.name,
+        "version": version,
+        "previous": previous,
+        "by": by,
+        "passed": report.passed,
+        "displacement": report.displacement,
+        "checks": [item.as_dict() for item in report.checks],
+        "open_incidents": open_incidents,
+    }
+    if not report.passed:
+        line.record([Entry("event", subject, event, time)])
+        failing = next(item for item in report.checks if not item.passed)
+        raise GateRefused(
+            f"version {version} of `{model.name}` is not released: {failing.name}: {failing.detail}",
+            doing="passing the release gate",
+            hint="train another version, or change `gate:` in headwater.yaml with your reasons on record",
+        )
+    line.services.tracking().set_alias(f"{line.project.name}/{model.name}", "champion", version)
+    line.record(
+        [
+            Entry("event", subject, event, time),
+            _alias(line, model, version, by, "release", report.displacement),
+            *deployed(line, model, dict(made["parts"]), by=by, reason="release", version=version),
+        ]
+    )
+    return answer
+
+
+def _served(line: Line, model: Model, frame: pl.DataFrame) -> pl.DataFrame:
+    """The features as the server would hand them to the scorer, with outcome and window."""
+    serve = line.project.functions[model.served]
+    truth = frame.select(model.entity, model.outcome, "_window")
+    return serve(frame.drop(model.outcome, "_window")).join(truth, on=model.entity, how="inner", maintain_order="left")
+
+
+def _contaminated(line: Line, model: Model, windows: list[str]) -> str | None:
+    found = line.state.quarantine.covering(_upstream(line, {model.features, model.labels}), windows[0], windows[1])
+    if found:
+        return f"trained on quarantined windows of {found[0].dataset}"
+    return None
+
+
+def _limits(line: Line) -> GateLimits:
+    given = {} if line.config is None else dict(line.config.gate)
+    try:
+        return GateLimits(**given)
+    except TypeError as error:
+        raise UnknownName.of("gate limit", str(error).split("'")[-2], GateLimits.__dataclass_fields__) from error
+
+
+def _parts(line: Line, hashes: Mapping[str, str]) -> dict[str, Any]:
+    return {name: line.services.parts.load(part) for name, part in hashes.items()}
+
+
+def _alias(line: Line, model: Model, version: str, by: str, reason: str, displacement: float | None) -> Entry:
+    time = line.services.clock.now()
+    body = {
+        "model": model.name,
+        "alias": "champion",
+        "version": version,
+        "valid_from": time.isoformat(),
+        "by": by,
+        "reason": reason,
+        "displacement": displacement,
+        "parts": dict(version_of(line, model, version)["parts"]),
+    }
+    return Entry("alias", line.project.ref(model.name, "model"), body, time)
+
+
+def deployed(
+    line: Line, model: Model, parts: Mapping[str, str], *, by: str, reason: str, version: str | None = None
+) -> list[Entry]:
+    """Build the records that say what the server has loaded from now on."""
+    time = line.services.clock.now()
+    if version is None:
+        champion = line.state.aliases.champion(model.name)
+        version = "unknown" if champion is None else champion.version
+    code = line.services.code.put(line.project.functions[model.predictions])
+    body = {"model": model.name, "version": version, "parts": dict(parts), "code": code, "by": by, "reason": reason}
+    subject = line.project.ref(model.name, "deployment")
+    event = events.deployment_event(
+        line.project.name, model.name, version, time=time, mechanism=Mechanism(code, parts), owner=by
+    )
+    return [Entry("event", subject, event, time), Entry("deployment", subject, body, time)]
+
+
+def deploy(
+    line: Line, model: Model, version: str | None, parts: Mapping[str, Any] | None, by: str
+) -> dict[str, Any]:
+    """Change what the server loads without asking the registry: another version's files, other single parts.
+
+    This is the door that a serving team has; whether it agrees with what was approved is for triage to see.
+    """
+    current = line.state.deployments.get(model.name)
+    if version is not None:
+        loaded = dict(version_of(line, model, version)["parts"])
+    elif current is not None:
+        loaded = dict(current.parts if parts else current.approved_parts)
+    else:
+        raise ModelError(f"model `{model.name}` is not deployed", hint="release a version first")
+    for name, part in (parts or {}).items():
+        if name not in loaded:
+            raise UnknownName.of(f"part of model `{model.name}`", name, loaded)
+        loaded[name] = line.services.parts.put(part)
+    says = version or (current.version if current is not None else "unknown")
+    line.record(deployed(line, model, loaded, by=by, reason="deploy", version=says))
+    return {"model": model.name, "version": says, "parts": loaded, "identity": digest(loaded)}
+
+
+def rollback(line: Line, model: Model, to: str | None, by: str) -> dict[str, Any]:
+    """Make an earlier champion champion again, at once."""
+    history = line.state.aliases.history(model.name)
+    if not history:
+        raise ModelError(f"model `{model.name}` was never released", hint="headwater release VERSION")
+    current = history[-1].version
+    earlier = [item.version for item in history if item.version != current]
+    target = to or (earlier[-1] if earlier else None)
+    if target is None:
+        raise ModelError(f"model `{model.name}` has no earlier champion than version {current}")
+    made = version_of(line, model, target)
+    if to is not None and to not in {item.version for item in history}:
+        raise ModelError(
+            f"version {to} of `{model.name}` was never champion", hint="release it through the gate instead"
+        )
+    time = line.services.clock.now()
+    line.services.tracking().set_alias(f"{line.project.name}/{model.name}", "champion", target)
+    event = events.release_event(
+        line.project.name, model.name, target, time=time, previous=current, rollback=True, owner=by
+    )
+    line.record(
+        [
+            Entry("event", line.project.ref(model.name, "model"), event, time),
+            _alias(line, model, target, by, "rollback", None),
+            *deployed(line, model, dict(made["parts"]), by=by, reason="rollback", version=target),
+        ]
+    )
+    return {"model": model.name, "version": target, "previous": current, "by": by}

@@ -1,0 +1,96 @@
+"""The check that would have caught it: chosen from the evidence, tried on good and bad windows, put in the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headwater.app.line import Line
+from headwater.core.records import Verdict
+from headwater.dataops.contracts import add_check
+from headwater.triage.incidents import Incident
+
+_STRUCTURAL = ("min_hours", "max_hours", "mean_hours", "offset", "key_match", "rows", "duplicate_share", "null_share",
+               "unseen_share", "repeat_share", "nan_share")  # fmt: skip
+_MARGIN = 0.25
+CHANGE_SHARE = "change.share"
+"""Share of cells that differ from what the last accepted version gives for the same parents."""
+RELEASE_MISMATCH = "release.mismatch"
+"""Number of loaded model parts that are not the approved ones."""
+
+
+def prevent(line: Line, incident: Incident) -> dict[str, Any]:
+    """Write a check to the culprit's contract and return it with the proof: what it says of good and of bad windows.
+
+    For a source it bounds the profile metric that separates the incident's windows from the accepted ones; where no
+    metric does, and for code and releases, it bounds what a change may do to decisions without being looked at.
+    """
+    verdict = incident.verdict
+    assert verdict is not None and verdict.remedy is not None
+    name = str(verdict.remedy.parameters.get("asset", verdict.subject.rsplit("/", 1)[-1]))
+    check = _of_source(line, name, verdict) or _of_change(line, name, verdict)
+    if line.config is not None and name in line.contracts:
+        add_check(line.config.contracts, name, {key: check[key] for key in _WRITTEN if key in check})
+        line.refresh()
+    return {"dataset": line.ref(name), **check}
+
+
+_WRITTEN = ("name", "type", "engine", "implementation", "dimension", "severity", "description",
+            "mustBeBetween", "mustBeLessThan")  # fmt: skip
+
+
+def _of_source(line: Line, name: str, verdict: Verdict) -> dict[str, Any] | None:
+    """Find the metric whose accepted range leaves out every bad window by the widest relative margin."""
+    profiles = line.state.evidence[("profile", line.ref(name))]
+    windows = verdict.remedy.windows if verdict.remedy else ()
+    good = [item.values for key, item in sorted(profiles.items()) if key < verdict.start_window]
+    bad = [profiles[key].values for key in windows if key in profiles]
+    if len(good) < 14 or not bad:
+        return None
+    best: tuple[float, str, float, float] | None = None
+    for metric in bad[0]:
+        known = [float(item[metric]) for item in good if metric in item]
+        seen = [float(item[metric]) for item in bad if metric in item]
+        if len(known) < len(good) * 0.9 or not seen:
+            continue
+        low, high = min(known), max(known)
+        width = max(high - low, abs(high) * 0.01, 1e-6)
+        gap = min(max(low - value, value - high) for value in seen) / width
+        gap *= 2.0 if metric.split(".")[0] in _STRUCTURAL else 1.0
+        if gap > _MARGIN and (best is None or gap > best[0]):
+            margin = _MARGIN / 2 * width
+            best = (gap, metric, low - margin, high + margin)
+    if best is None:
+        return None
+    _, metric, low, high = best
+    return {
+        "name": f"{metric.replace('.', '_')}_in_band",
+        "type": "custom",
+        "engine": "headwater",
+        "implementation": {"metric": metric},
+        "mustBeBetween": [round(low, 6), round(high, 6)],
+        "dimension": "conformity",
+        "severity": "warning",
+        "description": f"added when {verdict.incident} was closed; it would have failed from {verdict.start_window}",
+        "caught": len(bad),
+        "false_alarms": sum(not low <= float(item.get(metric, low)) <= high for item in good),
+        "history": len(good),
+    }
+
+
+def _of_change(line: Line, name: str, verdict: Verdict) -> dict[str, Any]:
+    """Bound what may differ from the last accepted version, or from the approved model, before anybody looked."""
+    model = line.model_of(name)
+    metric, limit, what = CHANGE_SHARE, 0.001, "a change of this job that alters its rows"
+    if model is not None and verdict.fault.startswith("loaded_"):
+        metric, limit, what = RELEASE_MISMATCH, 1, "a loaded part that is not the approved one"
+    return {
+        "name": metric.replace(".", "_"),
+        "type": "custom",
+        "engine": "headwater",
+        "implementation": {"metric": metric},
+        "mustBeLessThan": limit,
+        "dimension": "consistency",
+        "severity": "warning",
+        "description": f"added when {verdict.incident} was closed: {what} raises an alarm before it is accepted",
+        "caught": len(verdict.remedy.windows) if verdict.remedy else 0,
+    }

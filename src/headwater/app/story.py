@@ -1,0 +1,295 @@
+"""Read a workspace and fill the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from headwater.app.closing import cleared
+from headwater.app.line import Line
+from headwater.app.remedying import plan_backfill
+from headwater.app.report.data import (
+    AssetRow,
+    Cell,
+    Check,
+    Cleared,
+    Curve,
+    Fact,
+    IncidentStory,
+    Lineage,
+    Mark,
+    Moment,
+    Report,
+    Touch,
+)
+from headwater.app.report.page import write
+from headwater.core.records import Finding, Verdict
+from headwater.triage.incidents import Incident
+
+LIMIT = 2.0
+"""Exceedance ratio at which structural metrics alarm; a cell's strength is the largest ratio to it."""
+
+
+def write_report(line: Line, seconds: float, changes: Sequence[Mapping[str, str]], story: str) -> Path:
+    """Write the workspace's report beside its project and return the file."""
+    report = fill(line, seconds, changes, story)
+    folder = line.config.folder if line.config is not None else Path.cwd()
+    path = folder / "report.html"
+    write(report, path)
+    return path
+
+
+def fill(line: Line, seconds: float, changes: Sequence[Mapping[str, str]] = (), story: str = "") -> Report:
+    """Collect everything the report shows."""
+    windows = _live_windows(line)
+    named = {line.ref(asset.name): asset for asset in line.project.ordered()}
+    incidents = line.state.incidents.all()
+    done = cleared(line)
+    return Report(
+        project=line.project.name,
+        title=f"{line.project.name}: what happened to its decisions",
+        generated=line.services.clock.now(),
+        windows=tuple(windows),
+        assets=tuple(
+            AssetRow(ref=ref, layer=asset.layer, side=line.side(asset.name), owner=line.owner(asset.name))
+            for ref, asset in named.items()
+        ),
+        edges=tuple((line.ref(parent), ref) for ref, asset in named.items() for parent in asset.parents),
+        cells=_cells(line, windows),
+        marks=tuple(_marks(line, incidents, changes, windows)),
+        incidents=tuple(_incident(line, incident, windows) for incident in incidents),
+        cleared=tuple(
+            Cleared(
+                subject=str(item["subject"]),
+                window=str(item["window"]),
+                change=str(item["change"]),
+                reason=str(item["reason"]),
+                side="ml" if str(item["subject"]).startswith("deployment:") else _side(line, str(item["subject"])),
+                command=f"headwater trace {item['subject']}" if str(item["subject"]).startswith("dataset") else "",
+            )
+            for item in done
+        ),
+        curves=tuple(_curves(line, windows)),
+        facts=(
+            Fact(label="windows run", value=len(windows), command="headwater run"),
+            Fact(label="datasets", value=len(named), command="headwater datasets"),
+            Fact(label="harmless changes cleared", value=len(done), command="headwater why model"),
+            Fact(label="incidents", value=len(incidents), command="headwater incidents --all"),
+            Fact(label="played in", value=round(seconds, 1), unit="s"),
+        ),
+        audit=(
+            Fact(label="ledger records", value=line.services.ledger.verify(), command="headwater audit verify"),
+        ),
+    )
+
+
+def _side(line: Line, ref: str) -> str:
+    name = ref.rsplit("/", 1)[-1]
+    return line.side(name) if name in line.assets else "ml"
+
+
+def _live_windows(line: Line) -> list[str]:
+    """The windows that were run one by one; history that came as one range is left out."""
+    lone = [model.predictions for model in line.project.models.values()]
+    scored = {key for name in lone for key in line.services.tables.keys(name)}
+    return sorted(key for key in line.state.runs if key in scored) or sorted(line.state.runs)
+
+
+def _cells(line: Line, windows: Sequence[str]) -> dict[tuple[str, str], Cell]:
+    cells: dict[tuple[str, str], Cell] = {}
+    shown = set(windows)
+    blame = {line.blame(name): line.ref(name) for name in line.assets}
+    models = {line.project.ref(model.name, "model"): line.ref(model.labels) for model in line.project.models.values()}
+    for window, findings in line.state.findings.items():
+        if window not in shown:
+            continue
+        for finding in findings:
+            asset = blame.get(finding.subject) or models.get(finding.subject) or finding.subject
+            strength = _strength(finding)
+            present = cells.get((asset, window))
+            if present is None or strength > present.strength:
+                cells[(asset, window)] = Cell(
+                    strength=strength, state=finding.severity, text=finding.detail or finding.metric
+                )
+    for incident in line.state.incidents.all():
+        _mended(line, incident, cells, shown)
+    return cells
+
+
+def _strength(finding: Finding) -> float:
+    ratio = min(6.0, finding.score / LIMIT)
+    return max(1.0, ratio) if finding.severity == "alarm" else min(0.95, 0.5 * ratio)
+
+
+def _mended(line: Line, incident: Incident, cells: dict[tuple[str, str], Cell], shown: set[str]) -> None:
+    remedy = incident.remedy
+    if remedy is None or "asset" not in remedy.parameters:
+        return
+    state = "quarantined" if remedy.action == "hold" else "backfilled"
+    for window in remedy.windows:
+        place = (line.ref(str(remedy.parameters["asset"])), window)
+        if window in shown and place in cells and remedy.action != "rollback_model":
+            cells[place] = Cell(strength=cells[place].strength, state=state, text=cells[place].text)  # type: ignore[arg-type]
+
+
+def _marks(
+    line: Line, incidents: Sequence[Incident], changes: Sequence[Mapping[str, str]], windows: Sequence[str]
+) -> list[Mark]:
+    marks = [
+        Mark(window=item["window"], kind="release" if "release" in item["change"] else "deploy", label=item["change"],
+             subject=item["subject"])
+        for item in changes
+    ]  # fmt: skip
+    for incident in incidents:
+        label = incident.id.rsplit("/", 1)[-1]
+        marks.append(Mark(window=incident.window, kind="incident", label=f"incident {label}", subject=incident.subject))
+        for moment in incident.timeline:
+            if moment["state"] == "remedied" and incident.remedy is not None:
+                window = _run_at(line, str(moment["time"]), windows)
+                label = incident.remedy.action.replace("_", " ")
+                marks.append(Mark(window=window, kind="remedy", label=label, subject=incident.remedy.target))
+    return [mark for mark in marks if mark.window in set(windows)]
+
+
+def _run_at(line: Line, time: str, windows: Sequence[str]) -> str:
+    key = line.calendar.containing(datetime.fromisoformat(time)).key
+    return max((window for window in windows if window <= key), default=windows[0] if windows else key)
+
+
+def _incident(line: Line, incident: Incident, windows: Sequence[str]) -> IncidentStory:
+    verdict = incident.verdict
+    return IncidentStory(
+        incident=incident.id,
+        state=incident.state,
+        verdict=verdict,
+        detected_window=incident.window,
+        lineage=None if verdict is None or not verdict.chain else _lineage(line, verdict),
+        curves=() if verdict is None else tuple(_culprit_curves(line, verdict, windows)),
+        dry_run=() if verdict is None else tuple(_touches(line, verdict)),
+        applied=incident.remedy is not None,
+        verification=tuple(_checks(line, incident)),
+        signoffs=tuple((incident.signoffs or {}).values()),
+        timeline=tuple(
+            Moment(time=datetime.fromisoformat(str(item["time"])), state=str(item["state"]), by=str(item["by"]),
+                   note=str(item["note"]))
+            for item in incident.timeline
+        ),
+    )  # fmt: skip
+
+
+def _lineage(line: Line, verdict: Verdict) -> Lineage:
+    path = [step.subject for step in verdict.chain]
+    blame = {line.blame(name): line.ref(name) for name in line.assets}
+    places = [blame.get(item, item) for item in path]
+    near = set(places)
+    for ref in list(near):
+        name = ref.rsplit("/", 1)[-1]
+        near |= {line.ref(parent) for parent in line.assets[name].parents} if name in line.assets else set()
+    order = [line.ref(asset.name) for asset in line.project.ordered() if line.ref(asset.name) in near]
+    return Lineage(
+        nodes=tuple(
+            AssetRow(ref=ref, layer=line.assets[_name(ref)].layer, side=line.side(_name(ref)), owner=line.owner(_name(ref)))
+            for ref in order
+        ),
+        edges=tuple(
+            (line.ref(parent), ref)
+            for ref in order
+            for parent in line.assets[_name(ref)].parents
+            if line.ref(parent) in near
+        ),
+        path=tuple(places),
+    )
+
+
+def _name(ref: str) -> str:
+    return ref.rsplit("/", 1)[-1]
+
+
+def _touches(line: Line, verdict: Verdict) -> list[Touch]:
+    remedy = verdict.remedy
+    if remedy is None or remedy.action not in ("repair", "rollback_code") or not remedy.windows:
+        return []
+    name = str(remedy.parameters.get("asset", ""))
+    if name not in line.assets or line.assets[name].layer in ("served", "prediction"):
+        return []
+    plan = plan_backfill(line, {name: remedy.windows})
+    return [Touch(ref=line.ref(item), windows=len(keys)) for item, keys in plan.windows.items()]
+
+
+def _checks(line: Line, incident: Incident) -> list[Check]:
+    found = line.state.evidence[("verification", incident.id)]
+    return [
+        Check(
+            label=f"window {window}",
+            passed=bool(item.values["passed"]),
+            note="no alarm on the path, exact test passed" if item.values["passed"] else "; ".join(item.values["alarms"]),
+        )
+        for window, item in sorted(found.items())[:3]
+    ]
+
+
+def _culprit_curves(line: Line, verdict: Verdict, windows: Sequence[str]) -> list[Curve]:
+    name = (verdict.prevention or {}).get("metric", "")
+    asset = str((verdict.prevention or {}).get("asset", ""))
+    profiles = line.state.evidence[("profile", line.ref(asset))] if asset else {}
+    values = tuple(_number(profiles[key].values.get(name)) if key in profiles else None for key in windows)
+    if not any(value is not None for value in values):
+        return []
+    title = f"{name} of {asset}"
+    return [Curve(title=title, unit="", windows=tuple(windows), value=values, note="the metric that moved first")]
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _curves(line: Line, windows: Sequence[str]) -> list[Curve]:
+    curves = []
+    for model in line.project.models.values():
+        subject = line.project.ref(model.name, "model")
+        seen = line.state.evidence[("performance", subject)]
+        worth = line.state.evidence[("business", subject)]
+        curves.append(
+            Curve(
+                title="realised log loss",
+                unit="nats",
+                windows=tuple(windows),
+                value=_series(seen, windows, "log_loss"),
+                low=_series(seen, windows, "log_loss_low"),
+                high=_series(seen, windows, "log_loss_high"),
+                reference=_series(seen, windows, "expected_log_loss"),
+                reference_label="expected from the predictions themselves",
+                note="bands are 95 % intervals over the window's rows",
+            )
+        )
+        if worth:
+            curves.append(
+                Curve(
+                    title=f"{model.unit} of delay not announced" if "seat" in model.unit else model.unit,
+                    unit=model.unit,
+                    windows=tuple(windows),
+                    value=_series(worth, windows, "value"),
+                    low=_series(worth, windows, "low"),
+                    high=_series(worth, windows, "high"),
+                )
+            )
+        moved = line.state.evidence[("mechanism", line.project.ref(model.name, "deployment"))]
+        curves.append(
+            Curve(
+                title="mean prediction and outcome",
+                unit="probability",
+                windows=tuple(windows),
+                value=_series(seen, windows, "mean_p"),
+                value_label="mean p",
+                reference=_series(seen, windows, "base_rate"),
+                reference_label="share that came true",
+                note=f"{len(moved)} windows recomputed",
+            )
+        )
+    return curves
+
+
+def _series(evidence: Mapping[str, Any], windows: Sequence[str], name: str) -> tuple[float | None, ...]:
+    return tuple(_number(evidence[key].values.get(name)) if key in evidence else None for key in windows)

@@ -1,0 +1,308 @@
+"""The user's façade: one method per command, plain data back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from headwater.app import closing, flow, lifecycle, remedying
+from headwater.app.config import find, load_config
+from headwater.app.init import init
+from headwater.app.judging import triage
+from headwater.app.line import Line
+from headwater.app.wiring import Services, embedded
+from headwater.core.clock import Clock, aware
+from headwater.core.errors import DataError, IncidentError, UnknownName, UsageError
+from headwater.core.names import Ref
+from headwater.core.ports import Entry
+from headwater.core.project import Project
+from headwater.core.records import Side
+from headwater.observe.trace import trace as trace_of
+from headwater.triage.incidents import Incident
+
+Progress = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+class Workspace:
+    """A project on disk or in memory, with everything that can be asked of it.
+
+    Example:
+        >>> import tempfile, polars as pl
+        >>> project = Project("shop")
+        >>> @project.source(key=["id"], time=None)
+        ... def raw_orders(window):
+        ...     return pl.DataFrame({"id": [1, 2]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     workspace = Workspace.of(project, Path(folder))
+        ...     workspace.run("2013-07-01")["delivered"]
+        1
+    """
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+
+    @classmethod
+    def open(cls, path: Path | str | None = None, clock: Clock | None = None) -> Workspace:
+        """Open the workspace at or above a folder."""
+        config = load_config(find(Path(path) if path is not None else None))
+        return cls(Line(None, embedded(config.state, clock), config))
+
+    @staticmethod
+    def init(folder: Path | str, template: str = "flights") -> dict[str, Any]:
+        """Make a project in a folder from a template."""
+        return init(folder, template)
+
+    @classmethod
+    def of(
+        cls, project: Project, state: Path, clock: Clock | None = None, services: Services | None = None
+    ) -> Workspace:
+        """Open a workspace for a project that lives in memory, keeping its state in a folder."""
+        return cls(Line(project, services or embedded(state, clock), None))
+
+    @property
+    def project(self) -> Project:
+        """The project as loaded."""
+        return self.line.project
+
+    def run(self, window: str | None = None, progress: Progress = _silent) -> dict[str, Any]:
+        """Run one window (the next one by default): deliver, measure, monitor, judge."""
+        key = window or self._next()
+        self.line.calendar.window(key)
+        return self._report(flow.advance(self.line, key, key, progress))
+
+    def run_range(self, first: str, last: str, progress: Progress = _silent) -> dict[str, Any]:
+        """Deliver a range of windows as history."""
+        self.line.calendar.span(first, last)
+        return self._report(flow.advance(self.line, first, last, progress))
+
+    def _next(self) -> str:
+        done = self.line.state.runs
+        if not done:
+            raise UsageError("nothing was run yet", hint="say which window: headwater run --window D")
+        return self.line.calendar.shift(self.line.calendar.window(max(done)), 1).key
+
+    def _report(self, report: flow.Report) -> dict[str, Any]:
+        return {
+            "window": report.run.key,
+            "delivered": sum(item.state == "COMPLETE" for item in report.run.deliveries.values()),
+            "failed": [
+                {"dataset": item.asset, "state": item.state, "error": None if item.error is None else item.error.as_dict()}
+                for item in report.run.failures
+            ],
+            "alarms": [finding.body() for finding in report.alarms],
+            "notices": sum(finding.severity == "notice" for finding in report.findings),
+            "verdicts": [
+                {"incident": verdict.incident, "subject": verdict.subject, "status": verdict.status,
+                 "fault": verdict.fault, "confidence": verdict.confidence, "text": verdict.text}
+                for verdict in report.verdicts
+            ],
+            "accepted": report.accepted,
+        }  # fmt: skip
+
+    def backfill(
+        self, dataset: str, first: str, last: str, dry_run: bool = False, progress: Progress = _silent
+    ) -> dict[str, Any]:
+        """Deliver windows of a dataset again and everything downstream that read them."""
+        name = self._dataset(dataset)
+        keys = [window.key for window in self.line.calendar.between(first, last)]
+        stored = set(self.line.services.tables.keys(name))
+        unknown = [key for key in keys if key not in stored]
+        if unknown:
+            raise DataError(
+                f"window {unknown[0]} of `{name}` was never delivered",
+                hint=f"deliver it with headwater run --window {unknown[0]}",
+            )
+        self.line.refresh()
+        plan = remedying.plan_backfill(self.line, {name: keys})
+        if not dry_run:
+            remedying.backfill(self.line, plan, progress=progress)
+            self._redelivered(name, keys, plan)
+        return {"dataset": self.line.ref(name), "applied": not dry_run, **plan.as_dict()}
+
+    def _redelivered(self, name: str, keys: list[str], plan: remedying.Backfill) -> None:
+        """A source that is delivered again lifts the hold on its windows and what they feed."""
+        for held in self.line.state.quarantine.ranges:
+            if held.incident and held.dataset in {self.line.ref(item) for item in plan.windows}:
+                asset = Ref.parse(held.dataset).name
+                self.line.record(remedying.lift_hold(self.line, asset, list(plan.windows[asset]), held.incident))
+
+    def train(
+        self,
+        model: str | None = None,
+        seed: int = 0,
+        first: str | None = None,
+        last: str | None = None,
+        skip_quarantined: bool = False,
+    ) -> dict[str, Any]:
+        """Train and register a model version."""
+        self.line.refresh()
+        found = self.line.model(model)
+        return lifecycle.train(self.line, found, seed, first, last, skip_quarantined=skip_quarantined)
+
+    def release(self, version: str, model: str | None = None, by: str = "unknown") -> dict[str, Any]:
+        """Release a version through the gate to champion."""
+        return lifecycle.release(self.line, self.line.model(model), str(version), by)
+
+    def rollback(self, model: str | None = None, to: str | None = None, by: str = "unknown") -> dict[str, Any]:
+        """Make the previous champion champion again."""
+        return lifecycle.rollback(self.line, self.line.model(model), to, by)
+
+    def deploy(
+        self,
+        model: str | None = None,
+        version: str | None = None,
+        parts: Mapping[str, Any] | None = None,
+        by: str = "unknown",
+    ) -> dict[str, Any]:
+        """Change what the server has loaded, past the registry."""
+        return lifecycle.deploy(self.line, self.line.model(model), version, parts, by)
+
+    def incidents(self, all: bool = False) -> list[dict[str, Any]]:
+        """List incidents, the active ones unless all are asked for."""
+        found = self.line.state.incidents
+        return [incident.as_dict() for incident in (found.all() if all else found.active())]
+
+    def why(self, ref: str) -> dict[str, Any]:
+        """Answer why decisions got worse: the verdict of an incident, or of the newest one that touched a model."""
+        incident = self._incident(ref)
+        if incident is None:
+            return {
+                "ref": ref,
+                "status": "quiet",
+                "text": "No incident touches it: nothing upstream changed its output without being cleared.",
+                "cleared": closing.cleared(self.line),
+            }
+        if incident.verdict is None:
+            triage(self.line, incident, max(self.line.state.runs))
+            incident = self.line.state.incidents.get(incident.id)
+        assert incident.verdict is not None
+        return {
+            **incident.verdict.body(),
+            "state": incident.state,
+            "evidence_hash": incident.verdict.evidence_hash,
+            "exonerated": list(incident.verdict.exonerated),
+            "signoffs": {side: item.body() for side, item in (incident.signoffs or {}).items()},
+        }
+
+    def _incident(self, ref: str) -> Incident | None:
+        incidents = self.line.state.incidents
+        if not ref.startswith("model:"):
+            return incidents.get(ref)
+        model = self.line.model(Ref.parse(ref).name)
+        about = {self.line.ref(model.predictions), self.line.ref(model.labels), self.line.project.ref(model.name, "model"),
+                 self.line.project.ref(model.name, "deployment")}  # fmt: skip
+        reach = about | {item for subject in about for item in self.line.above(subject)}
+        touching = [item for item in incidents.all() if {item.subject, *item.subjects} & reach]
+        active = [item for item in touching if item.active]
+        return (active or touching or [None])[-1]
+
+    def trace(self, ref: str, as_of: datetime | str | None = None) -> dict[str, Any]:
+        """Answer which data trained a model, or what a dataset was made from, down to the sources."""
+        parsed = Ref.parse(ref)
+        time = aware(datetime.fromisoformat(as_of)) if isinstance(as_of, str) else as_of
+        version = parsed.version
+        if parsed.kind == "model":
+            self.line.model(parsed.name)
+            if version is None or not version.isdigit():
+                held = self.line.state.aliases.champion(parsed.name, version or "champion", as_of=time)
+                if held is None:
+                    raise UnknownName.of(f"alias of model `{parsed.name}`", version or "champion", ["champion"])
+                version = held.version
+        elif parsed.kind == "dataset":
+            self._dataset(parsed.name)
+        else:
+            raise UsageError(f"a {parsed.kind} cannot be traced", hint="trace a model or a dataset")
+        return trace_of(self.line.state.graph, str(parsed.bare), version).as_dict()
+
+    def remedy(self, incident: str, apply: bool = False, by: str = "unknown", progress: Progress = _silent) -> dict[str, Any]:
+        """Show what an incident's remedy would do, or carry it out."""
+        found = self.line.state.incidents.get(incident)
+        if not apply:
+            return remedying.dry_run(self.line, found)
+        return remedying.carry_out(self.line, found, by, progress)
+
+    def sign(
+        self,
+        incident: str,
+        side: Side,
+        by: str,
+        disagree: str | None = None,
+        prevention_owner: str | None = None,
+    ) -> dict[str, Any]:
+        """Sign an incident's evidence for one side, or disagree with a reason."""
+        found = self.line.state.incidents.get(incident)
+        return closing.sign(self.line, found, side, by, disagree, prevention_owner)
+
+    def close(self, incident: str, by: str = "unknown") -> dict[str, Any]:
+        """Close an incident: both sides signed, fresh data in band, the prevention check written to the contract."""
+        return closing.close(self.line, self.line.state.incidents.get(incident), by)
+
+    def quarantine_list(self) -> list[dict[str, Any]]:
+        """List the windows that are kept out of training."""
+        return [
+            {"dataset": held.dataset, "first": held.first, "last": held.last, "reason": held.reason,
+             "incident": held.incident}
+            for held in self.line.state.quarantine.ranges
+        ]  # fmt: skip
+
+    def quarantine_add(self, dataset: str, first: str, last: str, reason: str = "") -> dict[str, Any]:
+        """Keep windows of a dataset out of training."""
+        return self._quarantine(dataset, first, last, "set", reason)
+
+    def quarantine_lift(self, dataset: str, first: str, last: str) -> dict[str, Any]:
+        """Let windows of a dataset be trained on again."""
+        return self._quarantine(dataset, first, last, "lifted", "")
+
+    def _quarantine(self, dataset: str, first: str, last: str, state: str, reason: str) -> dict[str, Any]:
+        name = self._dataset(dataset)
+        self.line.calendar.span(first, last)
+        body = {
+            "dataset": self.line.ref(name),
+            "first": first,
+            "last": last,
+            "state": state,
+            "reason": reason,
+            "incident": "",
+        }
+        self.line.record([Entry("quarantine", self.line.ref(name), body, self.line.services.clock.now())])
+        return body
+
+    def datasets(self) -> list[dict[str, Any]]:
+        """List the datasets: layer, owner, side, newest version, windows, rows."""
+        found = []
+        for asset in self.line.project.ordered():
+            keys = self.line.services.tables.keys(asset.name)
+            contract = self.line.contracts.get(asset.name)
+            found.append(
+                {
+                    "dataset": self.line.ref(asset.name),
+                    "layer": asset.layer,
+                    "side": self.line.side(asset.name),
+                    "owner": self.line.owner(asset.name),
+                    "parents": list(asset.parents),
+                    "contract": None if contract is None else contract.version,
+                    "version": self.line.services.tables.version(asset.name),
+                    "windows": len(keys),
+                    "newest": keys[-1] if keys else None,
+                }
+            )
+        return found
+
+    def audit(self) -> dict[str, Any]:
+        """Verify the evidence ledger from the first record to the last."""
+        return {"records": self.line.services.ledger.verify(), "verified": True}
+
+    def _dataset(self, name: str) -> str:
+        bare = Ref.parse(name).name if ":" in name else name.rsplit("/", 1)[-1]
+        if bare not in self.line.assets:
+            raise UnknownName.of("dataset", name, self.line.assets, command="headwater datasets")
+        return bare
+
+
+__all__ = ["IncidentError", "Workspace"]
