@@ -52,6 +52,8 @@ def draw(out: Console, answer: dict[str, Any]) -> None:
         error = failure.get("error") or {}
         out.print(f"[red]{screen.cell(failure.get('dataset'))}[/] {screen.cell(failure.get('state'))}:", end=" ")
         out.print(screen.cell(error.get("message")))
+        if error.get("hint"):
+            out.print(f"  [dim]hint: {screen.cell(error['hint'])}[/]")
     alarms = answer.get("alarms") or []
     if alarms:
         out.print(screen.table(alarms, ("subject", "metric", "score", "value", "expected", "detail"), "alarms"))

@@ -81,7 +81,7 @@ def answer(value: Any, as_json: bool, draw: Callable[[Console, Any], None] | Non
 def facts(out: Console, value: Any) -> None:
     """Print plain data of any shape: a mapping as labelled lines, a list of mappings as a table."""
     if isinstance(value, Mapping):
-        lines = {key: item for key, item in value.items() if not _nested(item)}
+        lines = {key: item for key, item in value.items() if not _nested(item) and item not in (None, "", [], {})}
         if lines:
             out.print(labelled(lines))
         for key, item in value.items():
