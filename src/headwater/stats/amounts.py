@@ -16,7 +16,7 @@ from headwater.stats.views import Floats
 from headwater.stats.vocabulary import UNSEEN
 
 _OWN = (*measures.QUANTILE_METRICS, *measures.LOG_METRICS, "negative", "zero")
-_STRONG = 3.0
+_STRONG, _NEARLY = 3.0, 1.8
 _SENTINELS = (-1, -9, -99, -999, -9999, -99999, 99, 999, 9999, 99999, 999999, -2147483648, 2147483647, 9.96921e36)
 
 
@@ -41,8 +41,9 @@ def propose_units(case: Case) -> Iterator[Candidate]:
             found = factors(case, column)
             if found:
                 best[column] = found
-    if len(best) > 1:
-        yield _unit(case, [found[0] for found in best.values()])
+    odd = [found[0] for column, found in best.items() if case.odd(column, "unseen", "fine", *_OWN)]
+    if len(odd) > 1:
+        yield _unit(case, odd)
     for found in best.values():
         for factor in found[:3]:
             yield _unit(case, [factor])
@@ -81,11 +82,11 @@ def factors(case: Case, column: str) -> list[Factor]:
     for conversion in CONVERSIONS:
         scale, shift = 1 / conversion.scale, -conversion.shift / conversion.scale
         worst = own_score(case, column, given * scale + shift)
-        if worst < NORMAL:
+        if worst < _NEARLY:
             found.append(Factor(column, scale, shift, conversion.text, worst))
     for scale, shift in _estimated(case, column, given):
         worst = own_score(case, column, given * scale + shift)
-        if worst < NORMAL:
+        if worst < _NEARLY:
             text = f"{1 / scale:.4g} times the usual" if not shift else f"{-shift / scale:+.4g} off the usual"
             found.append(Factor(column, scale, shift, text, worst, free=2))
     return _ranked(case, column, values, found)
@@ -169,7 +170,7 @@ def propose_swaps(case: Case) -> Iterator[Candidate]:
 
 def _crossed(case: Case, one: str, other: str) -> bool:
     here, there = case.view.number(one), case.view.number(other)
-    return own_score(case, other, here) < NORMAL and own_score(case, one, there) < NORMAL
+    return own_score(case, other, here) < _NEARLY and own_score(case, one, there) < _NEARLY
 
 
 def propose_stand_ins(case: Case) -> Iterator[Candidate]:

@@ -16,6 +16,13 @@ from headwater.stats.repairs import Repair, apply
 from headwater.stats.views import View
 
 ABNORMAL, NORMAL = 2.0, 1.2
+_STRONG, _TOLD = 3.0, 1.8
+# Metrics of form rather than amount: no storm moves them, so what they tell needs less support from the rest.
+_TELLING = frozenset(
+    ("unseen", "fine", "outside", "copies", "dtype", "schema", "calendar", "linear", "lookup", "repeat", "replay")
+)
+_AGREEMENT = frozenset(("fit", "scatter", "phase", "course"))
+_OF_ROWS = frozenset(("rows", "copies", "outside", "first", "middle", "last", "uncovered", "churn", "repeat", "replay"))
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,8 @@ class Candidate:
         demand: How abnormal the metrics that it mends must have been.
         cost: How many free parameters it has.
         prior: Plausibility against other explanations of the same metrics, 0 to 1.
+        limit: How abnormal the mended columns may stay: where the form tells enough, the values may be odd as well.
+        column: What to name as affected, if not the repair's columns.
         explains: For repairs without an inverse: the metrics that the pattern accounts for.
     """
 
@@ -42,6 +51,7 @@ class Candidate:
     demand: float = ABNORMAL
     cost: int = 1
     prior: float = 1.0
+    limit: float = NORMAL
     explains: frozenset[str] = frozenset()
     column: str | None = None
 
@@ -61,13 +71,14 @@ class Outcome:
     before: float
     after: float
     mended: frozenset[str]
+    limit: float = NORMAL
 
     @property
     def fires(self) -> bool:
         """Whether clearly abnormal metrics became normal."""
         if not self.candidate.repair.invertible:
             return self.before > ABNORMAL
-        return self.before > self.candidate.demand and self.after < NORMAL and bool(self.mended)
+        return self.before > self.candidate.demand and self.after < self.limit and bool(self.mended)
 
 
 @dataclass
@@ -153,7 +164,25 @@ class Case:
     def _compare(self, candidate: Candidate, after: Mapping[str, float]) -> Outcome:
         names = [name for name in after if name not in candidate.excused]
         touched = [name for name in names if abs(after[name] - self.r(name)) > 0.05]
-        mended = frozenset(name for name in touched if self.r(name) > ABNORMAL and after[name] < NORMAL)
+        own = [name for name in touched if self._is_own(candidate, name)]
         before = max((self.r(name) for name in touched), default=0.0)
-        left = max((after[name] for name in touched), default=0.0)
-        return Outcome(candidate, before, left, mended)
+        left = max((after[name] for name in own), default=0.0)
+        for name in set(touched) - set(own):
+            # Agreement with other columns may stay as odd as those are today, but must have been mended.
+            if after[name] > max(NORMAL, 0.35 * self.r(name)) and after[name] > self.r(name) + 0.1 * (after[name] < 3):
+                left = max(left, after[name])
+        mended = {name for name in touched if self.r(name) > ABNORMAL and after[name] < NORMAL}
+        limit = candidate.limit
+        if any(metric_of(name) in _TELLING and self.r(name) > _STRONG for name in mended):
+            limit = max(limit, _TOLD)
+        mended |= {
+            name for name in touched if after[name] < min(0.35 * self.r(name), limit) and self.r(name) > ABNORMAL
+        }
+        return Outcome(candidate, before, left, frozenset(mended), limit)
+
+    def _is_own(self, candidate: Candidate, name: str) -> bool:
+        changed = candidate.repair.columns()
+        if changed is None:
+            return metric_of(name) in _OF_ROWS
+        loose = metric_of(name) in _AGREEMENT and column_of(name) != self.reference.time
+        return not loose and (column_of(name) in changed or metric_of(name) in ("linear", "lookup"))

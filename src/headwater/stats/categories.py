@@ -43,7 +43,7 @@ def propose_recodes(case: Case) -> Iterator[Candidate]:
             yield Candidate(
                 Repair("recode", "enum_recode", {"columns": {column: change}}),
                 text,
-                cost=1 if "rule" in change else len(change["map"]),
+                cost=1 if "rule" in change else 1 + len(change["map"]).bit_length() // 2,
             )
     if len(changes) > 1:
         text = f"the values of `{'`, `'.join(changes)}` are written differently than before"
@@ -187,8 +187,11 @@ def match(case: Case, column: str, values: list[Any], codes: list[int]) -> list[
     """Pair values with known codes by how often and in what company they come, the clearest pairs first."""
     vocabulary = case.reference.vocabularies[column]
     here = np.array([_portrait(case, case.view.frame, column, value, case.view.height) for value in values])
-    pooled = pl.concat([_window_columns(case, frame, column) for frame in case.reference.frames[-14:]])
-    there = np.array([_portrait(case, pooled, column, _value(vocabulary, code), pooled.height) for code in codes])
+    recent = [_window_columns(case, frame, column) for frame in case.reference.frames[-7:]]
+    portraits = [
+        [_portrait(case, frame, column, _value(vocabulary, code), frame.height) for code in codes] for frame in recent
+    ]
+    there = np.array(portraits).mean(axis=0) if len(recent) == 1 else np.nanmedian(np.array(portraits), axis=0)
     gap = np.abs(here[:, None, :] - there[None, :, :])
     cost = np.nanmean(np.where(np.isfinite(gap), np.minimum(gap, 3.0), np.nan), axis=2) + 2 * np.nan_to_num(
         gap[:, :, 0]
@@ -220,7 +223,12 @@ def _portrait(case: Case, frame: pl.DataFrame, column: str, value: Any, height: 
     series = frame.get_column(column)
     series = series if kind_of(series.dtype) == "number" else texts(series)
     rows = frame.filter(series == value)
-    result = [np.log(max(rows.height, 0.5) / max(height, 1))]
+    places = np.flatnonzero((series == value).fill_null(False).to_numpy())
+    # Where in the delivery the rows stand tells names apart when a feed is written in their order.
+    result = [
+        np.log(max(rows.height, 0.5) / max(height, 1)),
+        3 * float(places.mean()) / max(height, 1) if len(places) else np.nan,
+    ]
     for name in _company(case, column):
         spread = case.reference.spreads.get(name, 0.0) or 1.0
         middle = rows.get_column(name).cast(pl.Float64).mean() if rows.height else None

@@ -40,6 +40,7 @@ class Gauge:
     clockwork: Clockwork | None = None
     consistency: Consistency | None = None
     hashes: list[Ints] = field(default_factory=list)
+    clocks: list[Ints] = field(default_factory=list)
     null_patterns: dict[int, int] = field(default_factory=dict)
 
     def kind(self, column: str) -> str:
@@ -182,10 +183,11 @@ class Gauge:
         self, view: View, without: int | None, columns: Collection[str] | None, result: dict[str, float]
     ) -> None:
         frame = view.raw
+        if columns is None or self.time in columns:
+            result |= self._echoes(view, without)
         if columns is None:
             result["rows:"] = float(np.log(max(view.height, 0.5)))
             result["schema:"] = float(len(set(self.schema) ^ set(frame.columns)))
-            result["replay:"] = self._replay(view, without)
         for name in self.schema:
             if (columns is None or name in columns) and name in frame.columns:
                 result[f"dtype:{name}"] = float(not _same_type(frame.schema[name], self.schema[name]))
@@ -216,12 +218,38 @@ class Gauge:
             name for name in self.schema if self.kind(name) in ("number", "category") and not self.derived(name)
         ]  # fmt: skip
 
-    def _replay(self, view: View, without: int | None) -> float:
+    def _echoes(self, view: View, without: int | None) -> dict[str, float]:
+        """Share of rows whose content one earlier window has at the same time (repeat), or at another (replay)."""
         rows = row_hashes(view, self.content())
         if rows is None or not len(rows):
-            return 0.0
-        others = self.hashes if without is None else self.hashes[max(0, without - 3) : without]
-        return max((float(np.isin(rows, other).mean()) for other in others), default=0.0)
+            return {}
+        clock = self.clock(view)
+        first = 0 if without is None else max(0, without - 7)
+        last = len(self.hashes) if without is None else without
+        repeat = replay = 0.0
+        for place in range(first, last):
+            same = np.isin(rows, self.hashes[place])
+            if same.mean() <= max(repeat, replay):
+                continue
+            when = np.isin(_marked(rows, clock)[same], _marked(self.hashes[place], self.clocks[place]))
+            repeat = max(repeat, float(when.sum() / len(rows)))
+            replay = max(replay, float((~when).sum() / len(rows)))
+        return {"repeat:": repeat, "replay:": replay}
+
+    def clock(self, view: View) -> Ints:
+        """Return each row's time in whole seconds since 1970, 0 without a time column."""
+        if self.time is None or self.time not in self.schema or not view.present(self.time):
+            return np.zeros(view.height, dtype=np.int64)
+        return np.round(np.nan_to_num(view.time(self.time), nan=-1.0) * 3600).astype(np.int64)
+
+
+def _marked(rows: Ints, clock: Ints) -> Ints:
+    return cast(Ints, rows ^ (clock.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)))
+
+
+def null_weight(column: str) -> int:
+    """Return the number that a null in a column adds to its row's null pattern."""
+    return int(digest(column)[:12], 16)
 
 
 def null_patterns(view: View) -> Ints:
@@ -229,7 +257,7 @@ def null_patterns(view: View) -> Ints:
     total = np.zeros(view.height, dtype=np.int64)
     for series in view.frame:
         if series.null_count():
-            total += series.is_null().to_numpy() * int(digest(series.name)[:12], 16)
+            total += series.is_null().to_numpy() * null_weight(series.name)
     return total
 
 
@@ -237,11 +265,15 @@ def row_hashes(view: View, columns: Sequence[str]) -> Ints | None:
     """Return a hash of each row's content, equal for equal content whatever the integer or float type."""
     if len(columns) < 2 or not all(view.present(name) for name in columns):
         return None
+    slot = "rows\0"
+    if slot in view.arrays:
+        return cast(Ints, view.arrays[slot])
     frame = view.frame.select(
         pl.col(name).cast(pl.Float64) if view.schema[name].is_numeric() else pl.col(name).cast(pl.String)
         for name in columns
     )
-    return cast(Ints, frame.hash_rows(seed=0).to_numpy())
+    view.arrays[slot] = frame.hash_rows(seed=0).to_numpy()
+    return cast(Ints, view.arrays[slot])
 
 
 def _copies(frame: pl.DataFrame, key: list[str] | None) -> float:

@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 
 from headwater.stats import measures
-from headwater.stats.cases import Candidate, Case
+from headwater.stats.cases import ABNORMAL, Candidate, Case
 from headwater.stats.categories import coded_columns
-from headwater.stats.gauge import null_patterns, row_hashes
+from headwater.stats.gauge import null_patterns, null_weight, row_hashes
 from headwater.stats.reference import column_of, metric_of
 from headwater.stats.repairs import Repair
 from headwater.stats.vocabulary import NULL
 
-_TABLE = ("rows", "copies", "nullpattern", "replay")
+_TABLE = ("rows", "copies", "nullpattern")
 
 
 def _lost(fault: str, column: str, detail: str, explains: frozenset[str], **more: object) -> Candidate:
@@ -41,7 +41,9 @@ def _everything(case: Case) -> frozenset[str]:
 
 
 def _frozen(case: Case) -> Iterator[Candidate]:
-    if "replay:" not in case.abnormal or case.value("replay:") < 0.9:
+    if max(case.value("replay:"), case.value("repeat:"), 0.0) < 0.9 or not (
+        {"replay:", "repeat:"} & set(case.abnormal)
+    ):
         return
     rows = row_hashes(case.view, case.reference.content())
     if rows is None or len(np.unique(rows)) < 3:
@@ -123,26 +125,46 @@ def vanished(case: Case, column: str) -> list[str]:
 
 
 def _nulls(case: Case) -> Iterator[Candidate]:
-    columns = [
-        column_of(name)
-        for name in case.abnormal
-        if metric_of(name) == "null" and case.high(name) and case.value(name) > case.usual(name) + 0.01
-    ]
-    if not columns:
-        return
+    """Nulls in combinations never seen before, or a column that is all null.
+
+    Nulls that come together as they always did (a cancelled trip has no arrival) are the world's, however many.
+    """
     patterns = null_patterns(case.view)
     known = case.reference.null_patterns
     odd = np.array([int(one) not in known for one in patterns])
-    for column in columns:
-        empty = case.view.frame.get_column(column).is_null().to_numpy()
+    blamed = _emptied(case, patterns, odd) if case.r("nullpattern:") > ABNORMAL else []
+    for column in blamed:
         share, usual = case.value(f"null:{column}"), case.usual(f"null:{column}")
-        # Nulls that come together as they always did (a cancelled trip has no arrival) are the world's; a combination
-        # never seen before, or a column that is all null, is a fault.
-        strange = float(odd[empty].mean())
-        alone = len(columns) == 1 and case.r(f"null:{column}") > 4
-        if strange > 0.5 or share > 0.98 > usual or alone:
-            text = f"`{column}` is null in {share:.0%} of the rows, usually {usual:.1%}"
-            yield _lost("null_burst", column, text, case.about(column), prior=1.0 if strange > 0.5 else 0.8)
+        text = f"`{column}` is null in {share:.0%} of the rows, usually {usual:.1%}, and where it never was"
+        yield _lost("null_burst", column, text, case.about(column))
+    if len(blamed) > 1:
+        text = f"`{'`, `'.join(blamed)}` are null where they never were"
+        yield _lost("null_burst", ", ".join(blamed), text, case.about(*blamed))
+    for name in case.abnormal:
+        column = column_of(name)
+        if metric_of(name) != "null" or column in blamed or not case.high(name):
+            continue
+        if case.value(name) > 0.98 and np.nanmax(case.reference.baseline[name]) < 0.9:
+            text = f"`{column}` is null in {case.value(name):.0%} of the rows, usually {case.usual(name):.1%}"
+            yield _lost("null_burst", column, text, case.about(column))
+
+
+def _emptied(case: Case, patterns: np.ndarray, odd: np.ndarray) -> list[str]:
+    """Return the columns whose nulls make the odd combinations odd: without them, the rest is known."""
+    known = case.reference.null_patterns
+    found = []
+    for series in case.view.frame:
+        empty = series.is_null().to_numpy() & odd
+        if empty.sum() < 0.3 * odd.sum():
+            continue
+        rest = patterns[empty] - null_weight(series.name)
+        explained = np.mean([int(one) in known or int(one) == 0 for one in rest])
+        if explained > 0.5 or (series.null_count() == series.len() and case.usual(f"null:{series.name}") < 0.5):
+            found.append(series.name)
+    if found or not odd.any():
+        return found
+    usual = {series.name: case.usual(f"null:{series.name}") for series in case.view.frame}
+    return [one.name for one in case.view.frame if one.is_null().to_numpy()[odd].mean() > 0.5 and usual[one.name] < 0.2]
 
 
 def _constants(case: Case) -> Iterator[Candidate]:
@@ -202,7 +224,7 @@ def _copied_columns(case: Case) -> Iterator[Candidate]:
             if factor is None or _related(case, column, other):
                 continue
             text = f"`{column}` is now {factor:.6g} times `{other}` in every row, which it never was"
-            yield _lost("dependency", column, text, case.about(column), prior=0.95)
+            yield _lost("dependency", column, text, case.about(column), prior=1.2)
 
 
 def _factor(own: np.ndarray, other: np.ndarray) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from headwater.stats.cases import Candidate, Case
+from headwater.stats.gauge import row_hashes
 from headwater.stats.measures import SLOTS
 from headwater.stats.relations import Calendar
 from headwater.stats.repairs import Repair
@@ -24,7 +25,7 @@ def propose_offsets(case: Case) -> Iterator[Candidate]:
     if time is None or not case.view.present(time) or not np.isfinite(case.view.time(time)).any():
         return
     broken = [one for one in case.reference.calendars if f"calendar:{one.column}" in case.abnormal]
-    if not broken and not case.odd(time, *_TIME_METRICS):
+    if not broken and not case.odd(time, *_TIME_METRICS) and "replay:" not in case.abnormal:
         return
     own = [one for one in case.reference.calendars if one.source == time and case.view.present(one.column)]
     times = case.columns("time")
@@ -65,7 +66,8 @@ def _both_cuts(case: Case, time: str, move: float, columns: list[str], calendars
     elif not outside and abs(move) < 24:
         text += "; the rows were cut into windows after that, so some of them belong to the neighbouring window"
         exact = any(f"calendar:{one.column}" in case.abnormal for one in case.reference.calendars)
-        yield Candidate(repair, text, wrap=True, demand=2.0 if exact else _STRONG, cost=2)
+        excused = frozenset({"repeat:"})
+        yield Candidate(repair, text, wrap=True, demand=2.0 if exact else _STRONG, cost=2, excused=excused)
 
 
 def _hours(move: float) -> str:
@@ -82,7 +84,7 @@ def _moves(case: Case, time: str, own: Sequence[Calendar]) -> list[float]:
     """Return the likeliest moves in hours that put the times right."""
     view = case.view
     elapsed = view.elapsed(time)
-    found: list[float] = []
+    found = _echo(case)
     for calendar in own:
         found += _gap(case, calendar, view.time(time))
     inside, wrapped = [], []
@@ -111,6 +113,26 @@ def _moves(case: Case, time: str, own: Sequence[Calendar]) -> list[float]:
     zone = zone_hours(case.window)
     found += [zone, -zone] if zone else []
     return list(dict.fromkeys(found))[:7]
+
+
+def _echo(case: Case) -> list[float]:
+    """Return how far rows that an earlier window already had now stand from their first time."""
+    rows = row_hashes(case.view, case.reference.content())
+    if rows is None or "replay:" not in case.abnormal:
+        return []
+    clock = case.reference.clock(case.view)
+    for place in reversed(range(len(case.reference.hashes))):
+        earlier, first = np.unique(case.reference.hashes[place], return_index=True)
+        if not len(earlier):
+            continue
+        spot = np.searchsorted(earlier, rows).clip(0, len(earlier) - 1)
+        same = earlier[spot] == rows
+        gap = case.reference.clocks[place][first[spot[same]]] - clock[same]
+        gap = gap[gap != 0]
+        if len(gap) > 0.03 * len(rows):
+            values, counts = np.unique(gap, return_counts=True)
+            return [float(values[counts.argmax()]) / 3600] if counts.max() > 0.5 * len(gap) else []
+    return []
 
 
 def _misfit(given: Floats, usual: Floats | None) -> float:

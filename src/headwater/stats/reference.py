@@ -28,7 +28,20 @@ from headwater.stats.vocabulary import Vocabulary
 CAP = 100.0
 _ONE_SIDED = frozenset(
     (
-        *("unseen", "fine", "gone", "moved", "top", "outside", "hours", "phase", "course", "copies", "replay"),
+        *(
+            "unseen",
+            "fine",
+            "gone",
+            "moved",
+            "top",
+            "outside",
+            "hours",
+            "phase",
+            "course",
+            "copies",
+            "replay",
+            "repeat",
+        ),
         *("calendar", "linear", "lookup", "fit", "scatter", "nullpattern", "uncovered", "churn", "dtype", "schema"),
     )
 )
@@ -37,7 +50,7 @@ _FLOORS = {
     **dict.fromkeys(("unseen", "uncovered", "churn"), 0.03),
     **dict.fromkeys(("zero", "negative", "moved", "middle", "log10", "log50", "log90"), 0.05),
     **dict.fromkeys(("top", "most", "rows", "fit", "scatter", "dtype", "schema"), 0.1),
-    **{"first": 0.045, "last": 0.045, "hours": 0.08, "phase": 8.0, "course": 4.0, "replay": 0.3},
+    **{"first": 0.045, "last": 0.045, "hours": 0.08, "phase": 8.0, "course": 4.0, "replay": 0.04, "repeat": 0.04},
 }
 _BY_ROWS = frozenset(
     ("null", "unseen", "fine", "zero", "negative", "top", "moved", "most", "copies", "lookup", "linear")
@@ -160,8 +173,9 @@ def _learn(reference: Reference) -> None:
     if reference.time is not None and reference.time in reference.schema:
         reference.clockwork = Clockwork.of(reference.time, amounts, views)
     reference.hashes = [
-        np.zeros(0, dtype=np.int64) if (h := row_hashes(view, reference.content())) is None else h for view in views
+        np.zeros(0, dtype=np.uint64) if (h := row_hashes(view, reference.content())) is None else h for view in views
     ]
+    reference.clocks = [reference.clock(view) for view in views]
     for view in views:
         for one in np.unique(null_patterns(view)):
             reference.null_patterns[int(one)] = reference.null_patterns.get(int(one), 0) + 1

@@ -11,7 +11,7 @@ import numpy as np
 from headwater.stats.views import Floats, View
 
 _RIDGE = 1e-3
-_WORTH = 0.5
+_WORTH, _TOLD = 0.5, 0.85
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,13 @@ class Consistency:
         given = np.isfinite(scaled)
         scaled = np.where(given, scaled, 0.0)
         residuals = scaled - np.clip(scaled, -1e3, 1e3) @ self.weights
+        size = np.abs(self.weights)
+        # A row says nothing about agreement where most of what a column is predicted from is null.
+        told = given @ size > _TOLD * size.sum(axis=0)
         result = {}
         for place, name in enumerate(self.columns):
-            rows = given[:, place]
-            if name in self.explained and rows.any():
+            rows = given[:, place] & told[:, place]
+            if name in self.explained and rows.sum() > 0.2 * given[:, place].sum():
                 own = residuals[rows, place]
                 result[f"fit:{name}"] = float(abs(np.median(own)))
                 result[f"scatter:{name}"] = float(np.quantile(np.abs(own), 0.75))

@@ -17,7 +17,7 @@ PARTS = ("hour", "day", "month", "year", "minute", "weekday", "isoweekday", "wee
          "yyyymm")  # fmt: skip
 FORMATS = ("%Y-%m-%d", "%Y-%m", "%B", "%b", "%A", "%a", "%Y%m%d", "%d/%m/%Y", "%m/%d/%Y", "%H", "%H:%M", "%Y", "%m")
 LOCAL = "local"
-_SAMPLE = 4000
+_SAMPLE, _FEW = 3000, 60
 _MISSED = 0.01
 
 
@@ -143,7 +143,10 @@ def find_calendars(
         clocks: Hours since 1970 UTC by time column; under None the middle of each row's window.
         zones: Offset from UTC at the start and at the end of each row's window, in hours.
     """
-    step = max(1, pooled.height // _SAMPLE)
+    rows = sample(pooled.height, _SAMPLE)
+    clocks = {source: clock[rows] for source, clock in clocks.items()}
+    zones = zones[0][rows], zones[1][rows]
+    pooled = pooled[rows]
     found = []
     for name in pooled.columns:
         series = pooled.get_column(name)
@@ -151,7 +154,7 @@ def find_calendars(
         if kind not in ("number", "category") or series.dtype == pl.Boolean:
             continue
         parts = _parts(series) if kind == "number" else FORMATS
-        relation = _find_calendar(name, series.gather_every(step), parts, clocks, zones, step)
+        relation = _find_calendar(series, parts, clocks, zones)
         if relation is not None:
             found.append(relation)
     return found
@@ -168,26 +171,33 @@ def _parts(series: pl.Series) -> Sequence[str]:
     return [part for part in PARTS if limit <= limits.get(part, 1e9)]
 
 
+def sample(rows: int, most: int) -> Ints:
+    """Return the places of at most so many rows, drawn without regard to any rhythm in them; always the same ones."""
+    if rows <= most:
+        return np.arange(rows)
+    return cast(Ints, np.sort(np.random.default_rng(0).choice(rows, most, replace=False)))
+
+
 def _find_calendar(
-    name: str,
-    series: pl.Series,
-    parts: Sequence[str],
-    clocks: Mapping[str | None, Floats],
-    zones: tuple[Floats, Floats],
-    step: int,
+    series: pl.Series, parts: Sequence[str], clocks: Mapping[str | None, Floats], zones: tuple[Floats, Floats]
 ) -> Calendar | None:
-    zone, after = zones[0][::step], zones[1][::step]
+    name = series.name
+    # Most guesses are wrong, and a few rows show it.
+    few = sample(series.len(), _FEW)
+    short = series[few]
     # A column that never changes is taken for a part of the date only when it is called that.
     varies = series.n_unique() > 1
     for part in parts:
         if not varies and part.strip("%") not in name.lower():
             continue
         for source, clock in clocks.items():
-            sampled = clock[::step]
-            offsets: list[float | str] = [LOCAL, *_offsets(part, series, sampled, source)]
+            offsets: list[float | str] = [LOCAL, *_offsets(part, short, clock[few], source)]
             for offset in offsets:
                 calendar = Calendar(name, part, source, offset)
-                comparable, differs = calendar.misses(series, sampled, zone, after)
+                comparable, differs = calendar.misses(short, clock[few], zones[0][few], zones[1][few])
+                if differs.sum() > 0.1 * comparable.sum():
+                    continue
+                comparable, differs = calendar.misses(series, clock, *zones)
                 if comparable.sum() >= 5 and differs.sum() <= _MISSED * comparable.sum():
                     return calendar
     return None
@@ -211,8 +221,8 @@ def find_linear(columns: Mapping[str, Floats]) -> list[Linear]:
     names = [name for name, values in columns.items() if np.isfinite(values).mean() > 0.7 and np.nanstd(values) > 0]
     if len(names) < 2:
         return []
-    step = max(1, len(columns[names[0]]) // _SAMPLE)
-    matrix = np.column_stack([columns[name][::step] for name in names])
+    rows = sample(len(columns[names[0]]), _SAMPLE // 4)
+    matrix = np.column_stack([columns[name][rows] for name in names])
     matrix = matrix[np.isfinite(matrix).all(axis=1)]
     if len(matrix) < 10 * len(names):
         return []
@@ -280,10 +290,10 @@ def find_lookups(
 
 
 def _lookup(by: str, column: str, rows: Ints, values: Floats, size: int) -> Lookup | None:
-    step = max(1, len(rows) // 2000)
-    quick = _fit_lookup(rows[::step], values[::step], size)
-    if quick is None:
-        return None
+    if len(rows) > _SAMPLE:
+        few = sample(len(rows), _SAMPLE)
+        if _fit_lookup(rows[few], values[few], size) is None:
+            return None
     fitted = _fit_lookup(rows, values, size)
     return None if fitted is None else Lookup(by, column, fitted)
 

@@ -13,6 +13,8 @@ from headwater.stats.repairs import Repair, apply
 from headwater.stats.texts import ways
 from headwater.stats.views import kind_matches
 
+_FORM = 4.0
+
 
 def propose_names(case: Case) -> Iterator[Candidate]:
     """Yield renamings of new columns that look like the ones that are gone."""
@@ -26,13 +28,17 @@ def propose_names(case: Case) -> Iterator[Candidate]:
                 pairs.append((_unlike(case, name, other), other, name))
     chosen: dict[str, str] = {}
     for cost, other, name in sorted(pairs):
-        if cost < 1.5 and other not in chosen and name not in chosen.values():
+        alone = len(missing) == len(extra) == 1
+        if cost < (4.0 if alone else 1.5) and other not in chosen and name not in chosen.values():
             chosen[other] = name
     if chosen:
         text = "; ".join(
             f"column `{name}` is gone and the new `{other}` has its values" for other, name in chosen.items()
         )
-        yield Candidate(Repair("rename", "rename", {"columns": chosen}), text, cost=len(chosen))
+        named = ", ".join(chosen.values())
+        yield Candidate(
+            Repair("rename", "rename", {"columns": chosen}), text, cost=len(chosen), limit=_FORM, column=named
+        )
 
 
 def _unlike(case: Case, name: str, other: str) -> float:
@@ -59,10 +65,10 @@ def propose_types(case: Case) -> Iterator[Candidate]:
         if how:
             chosen[name] = how
             text = f"`{name}` is {_type(frame.schema[name])}, usually {_type(dtype)}"
-            yield Candidate(Repair("cast", "type_change", {"columns": {name: how}}), text)
+            yield Candidate(Repair("cast", "type_change", {"columns": {name: how}}), text, limit=_FORM)
     if len(chosen) > 1:
         text = f"the types of `{'`, `'.join(chosen)}` changed"
-        yield Candidate(Repair("cast", "type_change", {"columns": chosen}), text, cost=len(chosen))
+        yield Candidate(Repair("cast", "type_change", {"columns": chosen}), text, limit=_FORM)
 
 
 def _type(dtype: pl.DataType) -> str:
@@ -121,7 +127,7 @@ def propose_dependencies(case: Case) -> Iterator[Candidate]:
             share = case.value(name)
             text = f"`{lookup.column}` differs from what its `{lookup.by}` is known to have in {share:.0%} of the rows"
             parameters = {"columns": {lookup.column: lookup.by}, "overwrite": True}
-            yield Candidate(Repair("fill", "dependency", parameters), text, cost=3, prior=0.8)
+            yield Candidate(Repair("fill", "dependency", parameters), text, cost=3, prior=0.7)
         if f"null:{lookup.column}" in case.abnormal and case.high(f"null:{lookup.column}"):
             share, usual = case.value(f"null:{lookup.column}"), case.usual(f"null:{lookup.column}")
             text = f"`{lookup.column}` is null in {share:.0%} of the rows, usually {usual:.0%}"

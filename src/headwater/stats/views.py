@@ -122,7 +122,9 @@ class View:
             columns.append(series if same else series.cast(dtype, strict=False))
         kept: dict[str, Any] = {}
         if sharing is not None and sharing.frame.height == frame.height:
-            kept = {name: value for name, value in sharing.arrays.items() if name.split("\0")[-1] not in changed}
+            # What was made of all columns together ends in "\0" and is not shared.
+            gone = {*changed, ""}
+            kept = {name: value for name, value in sharing.arrays.items() if name.split("\0")[-1] not in gone}
         return cls(pl.DataFrame(columns), window, schema, frame, naive_local, kept)
 
     @property
