@@ -99,7 +99,8 @@ class FileCodeStore:
                 f"stored code does not load: {error}", doing=doing, hint="are the packages it uses installed?"
             ) from error
         # the loaded code objects keep the identity they were stored with, whatever the file on disk says now
-        own = Fingerprint(Bodies(known=dict(header["bodies"])))
+        known = {bytecode: (body, text) for bytecode, (body, text) in header["bodies"].items()}
+        own = Fingerprint(Bodies(known=known, stored=True))
         if own.of(function)[0] != code:
             raise CorruptTable("stored code does not come back as it was stored", doing=doing, hint=_AGAIN)
         self._fingerprint.bodies.adopt(own.bodies)
@@ -112,7 +113,7 @@ class FileCodeStore:
 
     def _hash(self, function: Any) -> tuple[str, Reached]:
         code, reached = self._fingerprint.of(function)
-        if any(body.startswith("bytecode ") for body in reached.bodies.values()) and self._learn():
+        if any(body.startswith("bytecode ") for body, _ in reached.bodies.values()) and self._learn():
             self._fingerprint.bodies.forget()
             code, reached = self._fingerprint.of(function)
         return code, reached
@@ -123,8 +124,8 @@ class FileCodeStore:
         for code in new:
             self._scanned.add(code)
             with contextlib.suppress(CorruptTable, StorageError):
-                for bytecode, body in _parse(self._path(code))[0]["bodies"].items():
-                    self._fingerprint.bodies.known.setdefault(bytecode, body)
+                for bytecode, (body, text) in _parse(self._path(code))[0]["bodies"].items():
+                    self._fingerprint.bodies.known.setdefault(bytecode, (body, text))
         return bool(new)
 
     def _content(self, function: Any, reached: Reached) -> bytes:

@@ -26,7 +26,7 @@ class Body:
 
     Attributes:
         digest: Hash of the syntax tree, or of the bytecode when ``text`` is not the source.
-        bytecode: Hash of the bytecode without positions; the same whether or not there is a source.
+        bytecode: Hash of its name and bytecode without positions; the same whether or not there is a source.
         text: Source text, or a bytecode listing when there is no source.
         names: Global names it loads.
         attributes: Attribute names it mentions.
@@ -45,11 +45,14 @@ class Body:
 class Bodies:
     """Look up bodies of code objects, each worked out once.
 
-    ``known`` maps a bytecode hash to the syntax hash it had when its source was at hand, so that a function whose file
-    has changed since, or that was loaded from the store, keeps its identity.
+    Attributes:
+        known: The syntax hash and text that a piece of bytecode had when its source was at hand, so that a function
+            whose file has changed since, or that was loaded from the store, keeps its identity.
+        stored: Whether the code objects come from the store: their files are not looked at.
     """
 
-    known: dict[str, str] = field(default_factory=dict)
+    known: dict[str, tuple[str, str]] = field(default_factory=dict)
+    stored: bool = False
     _of: OrderedDict[int, tuple[CodeType, Body]] = field(default_factory=OrderedDict)
     _files: dict[str, tuple[str, _File]] = field(default_factory=dict)
 
@@ -76,14 +79,12 @@ class Bodies:
 
     def _read(self, code: CodeType, file_globals: Mapping[str, Any]) -> Body:
         listing = "\n".join(_listing(code))
-        bytecode = _sha(listing)
-        source = self._source(code, file_globals)
+        bytecode = _sha(f"{code.co_qualname}\n{listing}")
+        source = None if self.stored else self._source(code, file_globals)
         if source is not None:
-            digest, text = source
-            self.known.setdefault(bytecode, digest)
-        else:
-            digest = self.known.get(bytecode, f"bytecode {bytecode}")
-            text = f"# bytecode of {code.co_qualname}; its source is not at hand\n{listing}"
+            self.known.setdefault(bytecode, source)
+        blind = f"# bytecode of {code.co_qualname}; its source is not at hand\n{listing}"
+        digest, text = source or self.known.get(bytecode) or (f"bytecode {_sha(listing)}", blind)
         nested = list(_nested(code))
         return Body(
             digest=digest,
@@ -199,6 +200,8 @@ def _root_dump(node: ast.AST) -> str:
 
 def _dump(value: Any) -> str:
     """Write a tree without positions, annotations, docstrings and empty fields (those differ between Pythons)."""
+    if isinstance(value, ast.AnnAssign) and value.value is not None:
+        value = ast.Assign(targets=[value.target], value=value.value)
     if isinstance(value, ast.AST):
         fields = []
         for name in value._fields:

@@ -76,14 +76,14 @@ class Reached:
 
     Attributes:
         texts: Source of each function and class, and plain constants, by name, in the order met.
-        bodies: Bytecode hash to syntax hash of each function.
+        bodies: Syntax hash and text of each function by its bytecode hash.
         modules: Project modules used as objects, with the attributes used of them.
         imports: Absolute names of project modules imported inside function bodies.
         opaque: Types of the values that have no content to hash; those cannot be stored either.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
-    bodies: dict[str, str] = field(default_factory=dict)
+    bodies: dict[str, tuple[str, str]] = field(default_factory=dict)
     modules: dict[str, set[str]] = field(default_factory=dict)
     imports: set[str] = field(default_factory=set)
     opaque: set[str] = field(default_factory=set)
@@ -223,7 +223,7 @@ class _Walk:
 
     def _code(self, code: types.CodeType, scope: Mapping[str, Any], name: str) -> Iterator[str]:
         body = self.fingerprint.bodies.of(code, scope)
-        self.reached.bodies[body.bytecode] = body.digest
+        self.reached.bodies[body.bytecode] = (body.digest, body.text)
         self.reached.texts.setdefault(f"{name}#{body.bytecode[:12]}", body.text)
         yield body.digest
 
