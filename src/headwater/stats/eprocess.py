@@ -30,6 +30,29 @@ def standardise(values: Floats, mean: Floats | float, deviation: Floats | float)
     return clipped
 
 
+def innovations(deviations: Floats, before: float, persistence: float) -> Floats:
+    """Return what each deviation adds to what the one before leads to expect, in units of an unpredicted deviation.
+
+    A storm lasts for days; without this its second day would count as news again.
+
+    Args:
+        deviations: Deviations from the mean, in order.
+        before: The deviation before the first; 0 when unknown.
+        persistence: Lag-one autocorrelation, see `persistence_of`.
+    """
+    earlier = np.concatenate([[before], deviations[:-1]])
+    fresh: Floats = (deviations - persistence * earlier) / np.sqrt(1 - persistence**2)
+    return fresh
+
+
+def persistence_of(deviations: Floats, cap: float = 0.3) -> float:
+    """Estimate the lag-one autocorrelation, between 0 and ``cap``: more would also swallow a lasting shift."""
+    if len(deviations) < 3:
+        return 0.0
+    scale = float((deviations**2).mean())
+    return min(cap, max(0.0, float((deviations[1:] * deviations[:-1]).mean()) / scale)) if scale > 0 else 0.0
+
+
 def step(state: Floats, unit: Floats, bets: Sequence[float] = BETS) -> Floats:
     """Advance every bet's e-CUSUM by one window: ``M <- max(M, 1) exp(l u - l^2 / 2)``.
 
@@ -56,8 +79,8 @@ def e_cusum(unit: Floats, bets: Sequence[float] = BETS) -> Floats:
     """Run the window-level mixture e-CUSUM over standardised values.
 
     When each ``exp(l u - l^2/2)`` has mean at most 1 under no change, an alarm at ``M >= c`` gives an average run
-    length of at least ``c`` windows. It misleads when the values are strongly autocorrelated: verify on replayed history
-    (`replayed_threshold`).
+    length of at least ``c`` windows. It misleads when the values are strongly autocorrelated: verify on replayed
+    history (`replayed_threshold`).
 
     Args:
         unit: Shape (windows,) or (windows, streams); see `standardise`.

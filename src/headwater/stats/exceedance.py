@@ -31,7 +31,6 @@ KEEP = {"1d": 400, "1h": 24 * 7 * 10}
 SLOT_WINDOWS = 6
 _QUANTILE, _NORMAL_QUANTILE = 0.99, 2.576
 _FEW = 3.0  # a quantile of n deviations is too low for small n: bands are drawn wider by 3/n
-_REMEMBERED = 60  # windows after which an e-CUSUM has forgotten where it began
 _HOLIDAY = 7
 
 
@@ -46,7 +45,8 @@ class Score:
         spread: The band's half-width, on the scale the metric is compared on (see `forms`).
         low: Value at the lower edge of the band (r = 1).
         high: Value at the upper edge.
-        evidence: e-value of a small persistent shift up to and including this window (see `eprocess`).
+        evidence: e-value of a small persistent shift up to and including this window (see `eprocess`), over the highest
+            that accepted history reached: window metrics are autocorrelated and skewed, and history shows how much.
         windows: How many windows the expectation rests on.
     """
 
@@ -132,9 +132,10 @@ class Baseline:
         self._deviations = flat - _trailing_medians(flat, self.trailing)
         self._scale: tuple[Floats, Floats, Floats] | None = None
         self._evidence = np.ones((len(eprocess.BETS), len(self.names)))
+        self._peak = np.ones(len(self.names))
         _, deviation, _ = self._bands()
-        for row in self._deviations[-_REMEMBERED:]:
-            self._evidence = eprocess.step(self._evidence, eprocess.standardise(row, 0.0, deviation))
+        for row in eprocess.standardise(self._deviations, 0.0, deviation):
+            self._accumulate(row)
         return self
 
     def score(self, window: str, metrics: Mapping[str, float]) -> dict[str, Score]:
@@ -157,18 +158,22 @@ class Baseline:
             width,
             self._forms.backward(level - width),
             self._forms.backward(level + width),
-            np.where(ready, eprocess.mixture(state), 1.0),
+            np.where(ready, eprocess.mixture(state) / self._peak, 1.0),
         )
-        table = np.column_stack(columns).tolist()
-        known = np.isfinite(level)
-        return {name: Score(*table[place], windows=int(count[place])) for name, place in at if known[place]}
+        table, known, windows = np.column_stack(columns).tolist(), np.isfinite(level), count.astype(np.int64).tolist()
+        found = {}
+        for name, place in at:
+            if known[place]:
+                r, seen, expected, spread, low, high, evidence = table[place]
+                found[name] = Score(r, seen, expected, spread, low, high, evidence, windows[place])
+        return found
 
     def update(self, window: str, metrics: Mapping[str, float]) -> None:
         """Learn one accepted window, later than all before it. Never call it for a window in alarm."""
         self._admit(metrics)
         row, level = self._forms.forward(self._row(metrics)), self._level(window)
         _, deviation, _ = self._bands()
-        self._evidence = eprocess.step(self._evidence, eprocess.standardise(row - level, 0.0, deviation))
+        self._accumulate(eprocess.standardise(row - level, 0.0, deviation))
         pooled = row - _median(self._values[-self.trailing :], _least(self.trailing))
         coarse, fine = self.slots.of(window)
         cut = slice(max(0, len(self.keys) + 1 - self.keep), None)
@@ -182,12 +187,21 @@ class Baseline:
 
     def deviations(self, metric: str) -> Floats:
         """Return a metric's past deviations from its expected level, in window order; NaN where not defined."""
-        return np.array(self._deviations[:, self._place[metric]])
+        place = self._place.get(metric)
+        return np.full(len(self.keys), np.nan) if place is None else np.array(self._deviations[:, place])
 
     def values(self, metric: str) -> Floats:
         """Return a metric's learned values in window order; NaN where it was missing."""
-        values: Floats = self._forms.backward(self._values)[:, self._place[metric]]
-        return values
+        place = self._place.get(metric)
+        if place is None:
+            return np.full(len(self.keys), np.nan)
+        return Forms([metric]).backward(self._values[:, [place]])[:, 0]
+
+    def steady(self, metric: str, share: float = 0.9) -> bool:
+        """Tell whether a metric hardly moves: the very same value in at least ``share`` of the last windows."""
+        seen = self.values(metric)[-4 * self.trailing :]
+        seen = seen[np.isfinite(seen)]
+        return len(seen) >= _least(self.trailing) and float(np.mean(np.isclose(seen, np.median(seen)))) >= share
 
     def _name(self, names: list[str]) -> None:
         self.names = names
@@ -205,6 +219,7 @@ class Baseline:
         self._pooled = np.hstack([self._pooled, blank])
         self._deviations = np.hstack([self._deviations, blank])
         self._evidence = np.hstack([self._evidence, np.ones((len(self._evidence), len(new)))])
+        self._peak = np.append(self._peak, np.ones(len(new)))
         for effects in (self._coarse_effects, self._fine_effects):
             effects.update({slot: np.append(effect, np.zeros(len(new))) for slot, effect in effects.items()})
         self._scale = None
@@ -215,6 +230,10 @@ class Baseline:
             if name in self._place:
                 row[self._place[name]] = value
         return row
+
+    def _accumulate(self, unit: Floats) -> None:
+        self._evidence = eprocess.step(self._evidence, unit)
+        self._peak = np.fmax(self._peak, eprocess.mixture(self._evidence))
 
     def _learn_slot(self, coarse: int, fine: int) -> None:
         """Learn what a slot adds to the level, shrunk towards nothing below six windows in it."""
@@ -233,7 +252,8 @@ class Baseline:
         recent = slice(-self.trailing, None)
         flat = self._values[recent] - self._effects(self._coarse[recent], self._fine[recent])
         coarse, fine = self.slots.of(window)
-        return _median(flat, _least(self.trailing)) + self._effects(np.array([coarse]), np.array([fine]))[0]
+        seasonal: Floats = self._effects(np.array([coarse]), np.array([fine]))[0]
+        return seasonal + _median(flat, _least(self.trailing))
 
     def _width(self, level: Floats) -> Floats:
         band, _, _ = self._bands()

@@ -18,6 +18,7 @@ from headwater.core.windows import Window
 from headwater.stats.links import WINDOW, Parents, flags
 
 KNOWN_LIMIT = 500
+_OPEN = 0.01  # share of late rows with new values from which a column has no closed list
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 _US = 3_600_000_000
 _DAY = 24 * _US
@@ -114,13 +115,28 @@ def profile_windows(
 
 
 def known_values(frame: pl.DataFrame, limit: int = KNOWN_LIMIT) -> dict[str, frozenset[str]]:
-    """Collect the distinct values of each text column that has at most ``limit`` of them."""
+    """Collect the distinct values of each text column that draws on a closed list.
+
+    Left out are columns with more than ``limit`` values, and those whose last quarter of rows brings values that the
+    rows before did not have (names of months, ids): there an unseen value says nothing.
+
+    Args:
+        frame: Past rows in the order in which they came.
+        limit: Most values of a closed list.
+    """
     found = {}
+    split = len(frame) * 3 // 4
     for name, dtype in frame.schema.items():
-        if name != WINDOW and dtype in _TEXT:
-            values = frame[name].cast(pl.String).drop_nulls().unique()
-            if len(values) <= limit:
-                found[name] = frozenset(values.to_list())
+        if name == WINDOW or dtype not in _TEXT:
+            continue
+        values = frame[name].cast(pl.String)
+        distinct, early = values.drop_nulls().unique(), values[:split].unique()
+        if len(distinct) > limit:
+            continue
+        late = values[split:].drop_nulls()
+        new = (~late.is_in(early.implode())).mean() if len(late) else 0.0
+        if isinstance(new, float) and new <= _OPEN:
+            found[name] = frozenset(distinct.to_list())
     return found
 
 

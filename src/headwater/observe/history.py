@@ -1,0 +1,182 @@
+"""The past that monitors compare with: metric series per subject, folded from the ledger, without windows in alarm."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from headwater.core.ports import Record
+from headwater.core.records import Evidence, Finding
+from headwater.core.windows import Calendar
+from headwater.stats.exceedance import Baseline, Score, Slots
+
+SERIES = ("profile", "performance", "business")
+_REFIT = 20  # above so many new windows, one fit is cheaper than updates
+_ACQUITTED = ("world", "none")
+
+Key = tuple[str, str]
+
+
+class History:
+    """Metric series by evidence type and subject.
+
+    A window is learned once a later one is looked at, so that evidence never serves as its own expectation. It is left
+    out while its subject is in alarm, and also when its subject was merely unusual in a window in which something else
+    was in alarm (it may carry the fault on). Windows of an incident that was closed as the world's doing, or as
+    nothing, are learned after all.
+
+    Args:
+        calendar: The project's calendar; the first call of a monitor sets it when it is not given.
+        holidays: Days that are a slot of their own.
+    """
+
+    def __init__(self, calendar: Calendar | None = None, holidays: Iterable[str] = ()) -> None:
+        self._slots = Slots(calendar, holidays)
+        self._series: dict[Key, dict[str, dict[str, float]]] = defaultdict(dict)
+        self._arrivals: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+        self._findings: dict[str, Finding] = {}
+        self._alarms: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self._notices: dict[str, set[str]] = defaultdict(set)
+        self._verdicts: dict[str, str] = {}
+        self._incidents: dict[str, set[str]] = defaultdict(set)
+        self._baselines: dict[Key, tuple[Baseline, str]] = {}
+        self._scores: dict[tuple[str, str, str], tuple[Mapping[str, float], dict[str, Score]]] = {}
+        self.accepted: str | None = None
+
+    def season(self, calendar: Calendar, holidays: Iterable[str] | None = None) -> None:
+        """Set the calendar and holidays; what was learned by another calendar is learned anew."""
+        days = self._slots.holidays if holidays is None else frozenset(holidays)
+        if calendar != self._slots.calendar or days != self._slots.holidays:
+            self._slots = Slots(calendar, days)
+            self._forget()
+
+    def add(self, record: Record) -> None:
+        """Take in one ledger record; kinds that do not matter here are ignored."""
+        if record.kind == "evidence":
+            self.add_evidence(Evidence.of(record.body))
+        elif record.kind == "finding":
+            self.add_finding(Finding.of(record.body))
+        elif record.kind == "accepted":
+            self.accepted = str(record.body["window"])
+        elif record.kind == "verdict":
+            self._verdicts[str(record.body["incident"])] = str(record.body["status"])
+        elif record.kind == "incident":
+            self._incident(record.body)
+
+    def add_evidence(self, evidence: Evidence) -> None:
+        """Take in one piece of evidence; newer evidence of the same window replaces older."""
+        if evidence.type == "arrival":
+            self._arrivals[evidence.subject][evidence.window] = evidence.values
+        if evidence.type not in SERIES:
+            return
+        key = (evidence.type, evidence.subject)
+        values = {name: number for name, value in evidence.values.items() if (number := _number(value)) is not None}
+        if self._series[key].get(evidence.window) != values:
+            self._series[key][evidence.window] = values
+            self._touched(key, evidence.window)
+
+    def add_finding(self, finding: Finding) -> None:
+        """Take in one finding: an alarm keeps its subject's window from being learned."""
+        self._findings[finding.id] = finding
+        if finding.severity == "alarm":
+            self._alarms[finding.window][finding.subject].add(finding.id)
+            for key in list(self._baselines):
+                if key[1] == finding.subject or finding.window in self._notices.get(key[1], ()):
+                    self._touched(key, finding.window)
+        else:
+            self._notices[finding.subject].add(finding.window)
+            if finding.window in self._alarms:
+                self._touched_subject(finding.subject, finding.window)
+
+    def in_alarm(self, subject: str, window: str) -> bool:
+        """Tell whether a subject is in alarm in a window."""
+        return bool(self._alarms.get(window, {}).get(subject))
+
+    def learnable(self, subject: str, window: str) -> bool:
+        """Tell whether a subject's window may be learned from."""
+        if window not in self._alarms or not any(self._alarms[window].values()):
+            return True
+        return not self.in_alarm(subject, window) and window not in self._notices.get(subject, ())
+
+    def windows(self, type: str, subject: str) -> list[str]:
+        """Return the windows with evidence of a type about a subject, in order."""
+        return sorted(self._series.get((type, subject), {}))
+
+    def values(self, type: str, subject: str, window: str) -> Mapping[str, float]:
+        """Return the numbers of one window; empty when there are none."""
+        return self._series.get((type, subject), {}).get(window, {})
+
+    def series(self, type: str, subject: str, metric: str) -> dict[str, float]:
+        """Return one metric by window, in order."""
+        found = self._series.get((type, subject), {})
+        return {window: found[window][metric] for window in sorted(found) if metric in found[window]}
+
+    def arrivals(self, subject: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return what is known of a dataset's deliveries, by window."""
+        return self._arrivals.get(subject, {})
+
+    def baseline(self, type: str, subject: str, before: str) -> Baseline:
+        """Return what the accepted windows before ``before`` teach about a subject."""
+        key = (type, subject)
+        learned = self._baselines.get(key)
+        if learned is not None and learned[1] < before:
+            baseline, last = learned
+            fresh = [window for window in self._accepted_windows(key, before) if window > last]
+            if len(fresh) <= _REFIT:
+                for window in fresh:
+                    baseline.update(window, self._series[key][window])
+                self._baselines[key] = (baseline, fresh[-1] if fresh else last)
+                return baseline
+        windows = self._accepted_windows(key, before)
+        baseline = Baseline(self._slots).fit({window: self._series[key][window] for window in windows})
+        if windows and (learned is None or learned[1] <= windows[-1]):
+            self._baselines[key] = (baseline, windows[-1])
+        return baseline
+
+    def scores(self, evidence: Evidence, metrics: Iterable[str] | None = None) -> dict[str, Score]:
+        """Score the numbers of a piece of evidence against the subject's accepted past."""
+        values = {name: number for name, value in evidence.values.items() if (number := _number(value)) is not None}
+        place = (evidence.type, evidence.subject, evidence.window)
+        cached = self._scores.get(place)
+        if cached is None or cached[0] != values:
+            found = self.baseline(evidence.type, evidence.subject, evidence.window).score(evidence.window, values)
+            self._scores = {place: (values, found)}  # the monitors look at one piece of evidence after another
+            cached = self._scores[place]
+        return cached[1] if metrics is None else {name: cached[1][name] for name in metrics if name in cached[1]}
+
+    def _accepted_windows(self, key: Key, before: str) -> list[str]:
+        return sorted(window for window in self._series[key] if window < before and self.learnable(key[1], window))
+
+    def _incident(self, body: Mapping[str, Any]) -> None:
+        name = str(body["incident"])
+        self._incidents[name] |= {str(item) for item in body.get("findings", ())}
+        if body.get("state") != "closed" or self._verdicts.get(name) not in _ACQUITTED:
+            return
+        for finding_id in self._incidents[name]:
+            finding = self._findings.get(finding_id)
+            if finding is not None and finding.severity == "alarm":
+                self._alarms[finding.window][finding.subject].discard(finding_id)
+                self._forget()
+
+    def _touched_subject(self, subject: str, window: str) -> None:
+        for type in SERIES:
+            self._touched((type, subject), window)
+
+    def _touched(self, key: Key, window: str) -> None:
+        """Drop what was learned from a window that has changed since."""
+        learned = self._baselines.get(key)
+        if learned is not None and window <= learned[1]:
+            del self._baselines[key]
+        self._scores.clear()
+
+    def _forget(self) -> None:
+        self._baselines.clear()
+        self._scores.clear()
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, (bool, int, float)) and math.isfinite(value):
+        return float(value)
+    return None

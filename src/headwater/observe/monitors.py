@@ -1,0 +1,60 @@
+"""Monitors: evidence in, findings out. Each watches one kind of evidence and says when it is out of its band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from headwater.core.records import Evidence, Finding
+from headwater.core.windows import Calendar
+from headwater.observe.arrival import ArrivalMonitor
+from headwater.observe.contract import ContractMonitor
+from headwater.observe.distribution import DistributionMonitor
+from headwater.observe.history import History
+from headwater.observe.outcome import BusinessMonitor, LabelMonitor, PerformanceMonitor
+from headwater.observe.parity import MechanismMonitor, ReleaseMonitor
+from headwater.observe.structure import StructureMonitor
+
+
+class Monitor(Protocol):
+    """Judge a batch of evidence against history.
+
+    ``evidence`` is what one run brought to light; a monitor looks at the types it knows and ignores the rest. ``now``
+    is the time of the findings, and the clock by which absence is told.
+    """
+
+    def evaluate(
+        self, evidence: Sequence[Evidence], history: History, calendar: Calendar, now: datetime
+    ) -> list[Finding]:
+        """Return what is out of its band."""
+        ...
+
+
+MONITORS: tuple[Monitor, ...] = (
+    ArrivalMonitor(),
+    ContractMonitor(),
+    StructureMonitor(),
+    DistributionMonitor(),
+    MechanismMonitor(),
+    ReleaseMonitor(),
+    PerformanceMonitor(),
+    LabelMonitor(),
+    BusinessMonitor(),
+)
+"""The monitors of the line, in the order in which their findings are listed."""
+
+
+def evaluate(
+    evidence: Sequence[Evidence],
+    history: History,
+    calendar: Calendar,
+    now: datetime,
+    monitors: Sequence[Monitor] = MONITORS,
+) -> list[Finding]:
+    """Let every monitor look at new evidence.
+
+    The evidence may be in ``history`` already: a window is never compared with itself.
+    """
+    history.season(calendar)
+    return [finding for monitor in monitors for finding in monitor.evaluate(evidence, history, calendar, now)]

@@ -1,0 +1,145 @@
+"""Outcomes: realised performance once labels are mature, the labels' own arrival, and the business metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+
+from headwater.core.records import Evidence, Finding
+from headwater.core.windows import Calendar
+from headwater.observe.history import History
+from headwater.observe.structure import LIMIT
+from headwater.stats.eprocess import UPWARD, e_cusum, innovations, persistence_of, standardise, threshold_for
+
+RUN_LENGTH = 1000.0
+"""Wanted windows between two false alarms of the performance monitor."""
+MATURE = 0.95
+_WARM = 14
+_HELD_BACK = 7  # the newest windows do not set the scale they are measured by
+_LABEL_METRICS = {"maturity": -1, "label_delay_hours": 1}
+_LABEL_CHANGE = {"maturity": 0.05, "label_delay_hours": 1.0}
+
+
+class PerformanceMonitor:
+    """Alarm when outcomes no longer follow the probabilities: a one-sided e-CUSUM on ``excess`` over mature windows.
+
+    ``excess`` is r_w = mean(loss - E[loss | p]) of a window. One bad window is weather; it takes a few in a row. Blind
+    to a model that became less sharp but stayed calibrated, and in its first 14 windows.
+    """
+
+    name = "performance"
+
+    def evaluate(
+        self, evidence: Sequence[Evidence], history: History, calendar: Calendar, now: datetime
+    ) -> list[Finding]:
+        """Look at realised performance of label-mature windows."""
+        found = []
+        for item in evidence:
+            if item.type == "performance" and _mature(item.values) and item.values.get("excess") is not None:
+                found += self._one(item, history, now)
+        return found
+
+    def _one(self, item: Evidence, history: History, now: datetime) -> list[Finding]:
+        series = {
+            window: value
+            for window, value in history.series("performance", item.subject, "excess").items()
+            if window < item.window and _mature(history.values("performance", item.subject, window))
+        }
+        series[item.window] = float(item.values["excess"])
+        windows = list(series)
+        sound = [window for window in windows if history.learnable(item.subject, window) and window != item.window]
+        reference = np.array([series[window] for window in sound[:-_HELD_BACK] or sound])
+        if len(sound) < _WARM or len(reference) < _WARM - _HELD_BACK:
+            return []
+        alarmed = [window for window in windows if window < item.window and history.in_alarm(item.subject, window)]
+        since = [window for window in windows if not alarmed or window > alarmed[-1]]
+        mean, deviation = float(np.median(reference)), float(reference.std(ddof=1))
+        persistence = persistence_of(reference - mean)
+        before = series[alarmed[-1]] - mean if alarmed else 0.0
+        fresh = innovations(np.array([series[window] for window in since]) - mean, before, persistence)
+        evidence = float(e_cusum(standardise(fresh, 0.0, max(deviation, 1e-9)), UPWARD)[-1])
+        if evidence < threshold_for(RUN_LENGTH):
+            return []
+        text = (
+            f"outcomes cost {series[item.window]:+.4f} more than the probabilities said, usually {mean:+.4f}; "
+            f"e-value {evidence:.3g} over {len(since)} windows"
+        )
+        score = evidence / RUN_LENGTH
+        return [_finding(self.name, item, "excess", "alarm", score, series[item.window], mean, text, now)]
+
+
+class LabelMonitor:
+    """Alarm when labels come later, or fewer of them, than they used to; performance is blind until they are there."""
+
+    name = "labels"
+
+    def evaluate(
+        self, evidence: Sequence[Evidence], history: History, calendar: Calendar, now: datetime
+    ) -> list[Finding]:
+        """Look at the maturity and delay of labels."""
+        found = []
+        for item in evidence:
+            if item.type != "performance":
+                continue
+            for metric, score in history.scores(item, _LABEL_METRICS).items():
+                change = (score.value - score.expected) * _LABEL_METRICS[metric]
+                if score.r > LIMIT and change >= _LABEL_CHANGE[metric]:
+                    text = f"{metric} is {score.value:.3g}, usually {score.expected:.3g}"
+                    value, expected = score.value, score.expected
+                    found.append(_finding(self.name, item, metric, "alarm", score.r, value, expected, text, now))
+        return found
+
+
+class BusinessMonitor:
+    """Notice when the business metric leaves its band."""
+
+    name = "business"
+
+    def evaluate(
+        self, evidence: Sequence[Evidence], history: History, calendar: Calendar, now: datetime
+    ) -> list[Finding]:
+        """Look at business metrics."""
+        found = []
+        for item in evidence:
+            if item.type != "business":
+                continue
+            for metric, score in history.scores(item).items():
+                if score.r > LIMIT:
+                    text = f"{metric} is {score.value:.4g}, expected {score.expected:.4g}"
+                    value, expected = score.value, score.expected
+                    found.append(_finding(self.name, item, metric, "notice", score.r, value, expected, text, now))
+        return found
+
+
+def _mature(values: object) -> bool:
+    maturity = values.get("maturity") if hasattr(values, "get") else None
+    return maturity is None or float(maturity) >= MATURE
+
+
+def _finding(
+    monitor: str,
+    item: Evidence,
+    metric: str,
+    severity: Literal["alarm", "notice"],
+    score: float,
+    value: float,
+    expected: float,
+    detail: str,
+    now: datetime,
+) -> Finding:
+    return Finding(
+        monitor=monitor,
+        subject=item.subject,
+        window=item.window,
+        metric=metric,
+        severity=severity,
+        score=score,
+        value=value,
+        expected=expected,
+        detail=detail,
+        time=now,
+        causes=(item.id,),
+    )

@@ -1,0 +1,136 @@
+"""Parity: an asset against its accepted mechanism run on the same parents; a server against what was approved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from headwater.core.names import Ref
+from headwater.core.records import Evidence, Finding
+from headwater.core.windows import Calendar
+from headwater.observe.history import History
+
+DISPLACEMENT = 0.003
+"""Mean |dp| from which a change of mechanism matters."""
+LOST_ROWS = 0.002
+"""Share of rows lost, added or relabelled from which it matters."""
+_APPROVED_FACTOR = 2.5
+
+
+class MechanismMonitor:
+    """Alarm when recomputing a table gives something else and that matters.
+
+    With an unchanged mechanism every difference matters: the run was stale, partial or fed from another version. With a
+    changed one it matters when it moves predictions, labels or rows; a refactor with the same result is no finding, and
+    a difference nobody reads is a notice. A change of the loaded model parts alone is the release monitor's.
+
+    Reads ``share`` of differing cells, ``changed``, ``code_changed``, ``parts``, ``displacement``, ``label_flips``,
+    ``lost_share``, ``extra_share``, ``error``.
+    """
+
+    name = "mechanism"
+
+    def evaluate(
+        self, evidence: Sequence[Evidence], history: History, calendar: Calendar, now: datetime
+    ) -> list[Finding]:
+        """Look at exact mechanism tests."""
+        found = []
+        for item in evidence:
+            if item.type == "mechanism" and not loaded_parts_only(item.values):
+                found += self._one(item, now)
+        return found
+
+    def _one(self, item: Evidence, now: datetime) -> list[Finding]:
+        values = item.values
+        share = _number(values, "share")
+        if share <= 0 and not values.get("error"):
+            return []
+        effects = {
+            "displacement": _number(values, "displacement") / DISPLACEMENT,
+            "label_flips": _number(values, "label_flips") / LOST_ROWS,
+            "lost_share": _number(values, "lost_share") / LOST_ROWS,
+            "extra_share": _number(values, "extra_share") / LOST_ROWS,
+        }
+        metric = max(effects, key=lambda name: effects[name])
+        if not values.get("changed"):
+            text = f"recomputing it with the very same version changes {share:.2%} of its cells"
+            return [_finding(self.name, item, "share", "alarm", max(1.0, effects[metric]), share, text, now)]
+        if values.get("error"):
+            text = f"the last accepted version does not run on the new inputs: {values['error']}"
+            return [_finding(self.name, item, "error", "notice", 1.0, share, text, now)]
+        text = f"its new version changes {share:.2%} of its cells, {metric} {_number(values, metric):.4g}"
+        if effects[metric] >= 1:
+            return [_finding(self.name, item, metric, "alarm", effects[metric], _number(values, metric), text, now)]
+        return [_finding(self.name, item, metric, "notice", effects[metric], _number(values, metric), text, now)]
+
+
+class ReleaseMonitor:
+    """Alarm when a server runs other model parts than were approved, or they move predictions far more than approved.
+
+    Reads ``mismatch`` (names of the parts that differ) and ``displacement`` (mean |dp| that was approved) of release
+    evidence, and from the mechanism test of the predictions how far they did move.
+    """
+
+    name = "release"
+
+    def evaluate(
+        self, evidence: Sequence[Evidence], history: History, calendar: Calendar, now: datetime
+    ) -> list[Finding]:
+        """Look at releases, and at mechanism tests of predictions whose model parts alone changed."""
+        releases = {Ref.parse(item.subject).name: item for item in evidence if item.type == "release"}
+        found = []
+        for item in releases.values():
+            mismatch = [str(part) for part in item.values.get("mismatch") or ()]
+            if mismatch:
+                text = f"the server loaded another {', '.join(mismatch)} than was approved"
+                found.append(_finding(self.name, item, "mismatch", "alarm", float(len(mismatch)), None, text, now))
+        for item in evidence:
+            if item.type == "mechanism" and loaded_parts_only(item.values):
+                release = releases.get(Ref.parse(item.subject).name.removesuffix("_predictions"))
+                found += self._moved(item, release, now)
+        return found
+
+    def _moved(self, item: Evidence, release: Evidence | None, now: datetime) -> list[Finding]:
+        approved = 0.0 if release is None else _number(release.values, "displacement")
+        moved, allowed = _number(item.values, "displacement"), _APPROVED_FACTOR * approved + DISPLACEMENT
+        if moved <= 0:
+            return []
+        text = f"the new model moves predictions by {moved:.4f} on average; {approved:.4f} was approved"
+        severity: Literal["alarm", "notice"] = "alarm" if moved > allowed else "notice"
+        return [_finding(self.name, item, "displacement", severity, moved / allowed, moved, text, now)]
+
+
+def loaded_parts_only(values: Mapping[str, Any]) -> bool:
+    """Tell whether a mechanism changed by its loaded model parts alone."""
+    return bool(values.get("changed") and values.get("parts") and not values.get("code_changed"))
+
+
+def _number(values: Mapping[str, Any], name: str) -> float:
+    value = values.get(name)
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def _finding(
+    monitor: str,
+    item: Evidence,
+    metric: str,
+    severity: Literal["alarm", "notice"],
+    score: float,
+    value: float | None,
+    detail: str,
+    now: datetime,
+) -> Finding:
+    return Finding(
+        monitor=monitor,
+        subject=item.subject,
+        window=item.window,
+        metric=metric,
+        severity=severity,
+        score=score,
+        value=value,
+        expected=0.0 if value is not None else None,
+        detail=detail,
+        time=now,
+        causes=(item.id,),
+    )

@@ -1,0 +1,242 @@
+"""Structure of a table: rows, duplicates, nulls, unseen values, key matches, repeats, times. Breaks wake somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from headwater.core.records import Evidence, Finding
+from headwater.core.windows import Calendar
+from headwater.observe.history import History
+from headwater.stats.exceedance import Baseline, Score
+
+LIMIT = 2.0
+_EITHER, _UP, _DOWN = 0, 1, -1
+DIRECTIONS = {
+    "rows": _EITHER,
+    "null_share": _EITHER,
+    "nan_share": _UP,
+    "duplicate_share": _UP,
+    "unseen_share": _UP,
+    "repeat_share": _UP,
+    "key_match": _DOWN,
+    "min_hours": _EITHER,
+    "max_hours": _EITHER,
+    "offset": _EITHER,
+    "offset_wall": _EITHER,
+}
+"""Structural metrics and the direction in which they break."""
+
+_MATERIAL = {
+    "null_share": 0.1,
+    "nan_share": 0.1,
+    "key_match": 0.1,
+    "unseen_share": 0.1,
+    "duplicate_share": 0.02,
+    "repeat_share": 0.2,
+}
+"""Change of a share that wakes somebody; below, it is a notice: real feeds have gaps of some hours now and then."""
+_ROWS = 3.0  # a share must have moved by so many rows, so that one odd row of a small table is not even a notice
+_FEWER, _MORE = 0.35, 2.5  # of the expected rows, where the number of rows breathes: holidays more than halve it
+_COVERAGE = 0.1  # of the window, by which the span of its times must shrink
+_STEADY = 0.95
+_FAMILIES = {"zero_share": "number", "distinct": "text", "true_share": "flag", "min_hours": "time"}
+_MISSING_SCORE = 5.0
+_SEEN = 3
+_DAY = timedelta(days=1)
+
+
+class StructureMonitor:
+    """Alarm when a structural metric leaves its band twice over, or a column is gone or of another type.
+
+    Distributions may follow the weather; the number of rows, nulls, duplicates and unmatched keys of a healthy feed
+    hardly do, and where they do (cancelled flights have no departure time) history has set the band.
+    """
+
+    name = "structure"
+
+    def evaluate(
+        self, evidence: Sequence[Evidence], history: History, calendar: Calendar, now: datetime
+    ) -> list[Finding]:
+        """Look at profiles."""
+        return [
+            finding
+            for item in evidence
+            if item.type == "profile"
+            for finding in self._table(item, history, calendar, now)
+        ]
+
+    def _table(self, item: Evidence, history: History, calendar: Calendar, now: datetime) -> list[Finding]:
+        baseline = history.baseline(item.type, item.subject, item.window)
+        if not baseline.keys:
+            return []
+        last = history.values(item.type, item.subject, baseline.keys[-1])
+        found = _emptiness(item, baseline.values("rows").tolist(), now)
+        if found:
+            return found
+        rows = float(item.values.get("rows", 0.0))
+        if len(baseline) >= _SEEN and rows:
+            found += _columns(item, last, now)
+        scores = history.scores(item)
+        constant = {
+            name: _held(baseline.values(name).tolist()) for name in [*item.values, *last] if name.startswith("offset")
+        }
+        if calendar.every != "1d" or calendar.window(item.window).end - calendar.window(item.window).start == _DAY:
+            found += _offsets(item, scores, constant, last, now)
+        return found + self._breaks(item, scores, baseline, calendar, now)
+
+    def _breaks(
+        self, item: Evidence, scores: Mapping[str, Score], baseline: Baseline, calendar: Calendar, now: datetime
+    ) -> list[Finding]:
+        span = calendar.window(item.window)
+        hours = (span.end - span.start).total_seconds() / 3600
+        found = []
+        for metric, score in scores.items():
+            name, _, column = metric.partition(".")
+            if not out_of_band(metric, score, float(item.values["rows"])):
+                continue
+            if name == "rows":
+                severe = baseline.steady(metric) or not _FEWER <= score.value / max(score.expected, 1.0) <= _MORE
+            elif name in ("min_hours", "max_hours"):
+                severe = _shifted(column, scores) or (
+                    _within(column, scores, hours) and _shrunk(name, score) >= _COVERAGE * hours
+                )
+            else:
+                severe = abs(score.value - score.expected) >= _MATERIAL[name]
+            found.append(_finding(item, metric, score, "alarm" if severe else "notice", now))
+        return found
+
+
+def out_of_band(metric: str, score: Score, rows: float) -> bool:
+    """Tell whether a structural metric is beyond twice its band, in its bad direction, by more than a row or two."""
+    name = metric.split(".", 1)[0]
+    direction = DIRECTIONS.get(name)
+    change = score.value - score.expected
+    if direction is None or name.startswith("offset") or score.r <= LIMIT or change * direction < 0:
+        return False
+    if name in ("min_hours", "max_hours"):
+        return True
+    return abs(change) * (1.0 if name == "rows" else rows) >= _ROWS
+
+
+def _shifted(column: str, scores: Mapping[str, Score]) -> bool:
+    """Tell whether both ends of a time column moved the same way, as a wrong zone moves them."""
+    ends = [scores.get(f"{end}_hours.{column}") for end in ("min", "max")]
+    moves = [end.value - end.expected for end in ends if end is not None and end.r > LIMIT]
+    return len(moves) == 2 and moves[0] * moves[1] > 0
+
+
+def _within(column: str, scores: Mapping[str, Score], hours: float) -> bool:
+    """Tell whether a time column tells when things happened, inside the window, not some other date."""
+    ends = [scores.get(f"{end}_hours.{column}") for end in ("min", "max")]
+    return all(end is not None and -1.0 <= end.expected <= hours + 1.0 for end in ends)
+
+
+def _shrunk(name: str, score: Score) -> float:
+    """Return by how many hours the span became shorter at this end; one odd row makes it longer, never shorter."""
+    change = score.value - score.expected
+    return change if name == "min_hours" else -change
+
+
+def _emptiness(item: Evidence, rows: Sequence[float], now: datetime) -> list[Finding]:
+    """An empty window of a table that was never empty is a break, however young the history."""
+    if item.values.get("rows", 0) or len(rows) < _SEEN or min(rows) < 1:
+        return []
+    usual = sorted(rows)[len(rows) // 2]
+    detail = f"no rows, where there were never fewer than {min(rows):g}"
+    return [_made(item, "rows", _MISSING_SCORE, 0.0, usual, detail, now)]
+
+
+def _columns(item: Evidence, last: Mapping[str, float], now: datetime) -> list[Finding]:
+    """Compare the columns and their kinds with the last accepted window's."""
+    before, after = _families(last), _families(item.values)
+    found = []
+    for column in before.keys() - after.keys():
+        detail = f"column `{column}` is gone"
+        found.append(_made(item, f"column.{column}", _MISSING_SCORE, 0.0, 1.0, detail, now))
+    for column in before.keys() & after.keys():
+        was, is_now = before[column], after[column]
+        if was != is_now and was and is_now:
+            detail = f"column `{column}` holds {is_now}s, no longer {was}s"
+            found.append(_made(item, f"column.{column}", _MISSING_SCORE, 0.0, 1.0, detail, now))
+    if before:
+        for column in after.keys() - before.keys():
+            detail = f"column `{column}` is new"
+            found.append(_made(item, f"column.{column}", 1.0, 1.0, 0.0, detail, now, "notice"))
+    return sorted(found, key=lambda finding: finding.metric)
+
+
+def _families(values: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for metric in values:
+        name, _, column = metric.partition(".")
+        if name == "null_share":
+            found.setdefault(column, "")
+        elif name in _FAMILIES:
+            found[column] = _FAMILIES[name]
+    return found
+
+
+def _held(values: Sequence[float]) -> bool:
+    """Tell whether an offset held in history: the same number in nearly every window."""
+    present = [value for value in values if value == value]
+    if len(present) < 14 or len(present) < _STEADY * len(values):
+        return False
+    middle = sorted(present)[len(present) // 2]
+    return sum(abs(value - middle) <= 1 for value in present) >= _STEADY * len(present)
+
+
+def _offsets(
+    item: Evidence, scores: Mapping[str, Score], held: Mapping[str, bool], last: Mapping[str, float], now: datetime
+) -> list[Finding]:
+    """Alarm when a number that gives the hour or day of a time column stops doing so.
+
+    Summer time moves the offset in local time or the one by the column's own clock, a wrong zone moves both: where both
+    held in history, both must break.
+    """
+    found = []
+    for pair in sorted({metric.partition(".")[2] for metric in held}):
+        metrics = [metric for metric in (f"offset.{pair}", f"offset_wall.{pair}") if held.get(metric)]
+        gone = [metric for metric in metrics if metric not in item.values and metric in last]
+        moved = [scores[metric] for metric in metrics if metric in scores and scores[metric].r > LIMIT]
+        if not metrics or len(gone) + len(moved) < len(metrics) or float(item.values["rows"]) < 20:
+            continue
+        time, _, column = pair.partition(".")
+        if moved:
+            score = min(moved, key=lambda one: one.r)
+            detail = f"`{column}` was {score.expected:+g} from the clock of `{time}` and is {score.value:+g} now"
+            found.append(_made(item, metrics[0], score.r, score.value, score.expected, detail, now))
+        elif len(gone) == len(metrics):
+            detail = f"`{column}` no longer follows the clock of `{time}`"
+            found.append(_made(item, metrics[0], LIMIT + 1, None, last[metrics[0]], detail, now))
+    return found
+
+
+def _finding(item: Evidence, metric: str, score: Score, severity: str, now: datetime) -> Finding:
+    detail = f"{metric} is {score.value:.4g}, expected {score.expected:.4g} ({score.low:.4g} to {score.high:.4g})"
+    return _made(item, metric, score.r, score.value, score.expected, detail, now, severity)
+
+
+def _made(
+    item: Evidence,
+    metric: str,
+    score: float,
+    value: float | None,
+    expected: float | None,
+    detail: str,
+    now: datetime,
+    severity: str = "alarm",
+) -> Finding:
+    return Finding(
+        monitor=StructureMonitor.name,
+        subject=item.subject,
+        window=item.window,
+        metric=metric,
+        severity="alarm" if severity == "alarm" else "notice",
+        score=score,
+        value=value,
+        expected=expected,
+        detail=detail,
+        time=now,
+        causes=(item.id,),
+    )
