@@ -61,7 +61,7 @@ def dump_plain(value: Any, fingerprint: Fingerprint, reached: Reached) -> bytes:
         known = cloudpickle.list_registry_pickle_by_value()
         added = [
             module
-            for module in list(sys.modules.values())
+            for module in {id(made): made for made in list(sys.modules.values())}.values()
             if isinstance(module, types.ModuleType) and module.__name__ not in known and is_project_module(module)
             and sys.modules.get(module.__name__) is module and module.__name__ != "__main__"
         ]  # fmt: skip
