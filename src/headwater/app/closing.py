@@ -89,7 +89,9 @@ def cleared(line: Line) -> list[dict[str, Any]]:
             seen.add(values["observed_mechanism"])
             moved = float(values.get("displacement", 0.0))
             share = float(values.get("share", 0.0))
-            reason = "same rows as the version before, cell for cell" if share == 0 else f"moves predictions by {moved:.4f}"
+            reason = (
+                "same rows as the version before, cell for cell" if share == 0 else f"moves predictions by {moved:.4f}"
+            )
             if values.get("parts") and not values.get("code_changed"):
                 reason = f"an approved release: moves predictions by {moved:.4f}, as its gate measured"
             found.append(

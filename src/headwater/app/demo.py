@@ -57,8 +57,8 @@ class Team:
     workspace: Workspace
 
     def train(self, model: str, *, seed: int) -> str:
-        """Train a version and return its number."""
-        return str(self.workspace.train(model, seed=seed)["version"])
+        """Train a version on the first half year and return its number."""
+        return str(self.workspace.train(model, seed, *HISTORY)["version"])
 
     def release(self, model: str, version: str, *, by: str) -> None:
         """Release a version through the gate."""
@@ -208,7 +208,7 @@ def finish(story: Story, seconds: float, *, report: bool = True) -> dict[str, An
     incidents = workspace.incidents(all=True)
     named = [item for item in incidents if item["verdict"] is not None and item["verdict"]["status"] == "named"]
     since = [item for item in named if item["window"] >= story.start]
-    first = (since or named or [None])[0]
+    first = next(iter(since or named), None)
     verdict = None if first is None else first["verdict"]
     path = None
     if report:
@@ -217,7 +217,13 @@ def finish(story: Story, seconds: float, *, report: bool = True) -> dict[str, An
         "project": str(workspace.line.config.folder) if workspace.line.config else workspace.project.name,
         "fault": None
         if fault is None
-        else {"kind": fault.kind, "name": fault.name, "asset": fault.asset, "side": fault.side, "start_window": story.start},
+        else {
+            "kind": fault.kind,
+            "name": fault.name,
+            "asset": fault.asset,
+            "side": fault.side,
+            "start_window": story.start,
+        },
         "detected_window": story.detected,
         "incidents": len(incidents),
         "blaming": len(named),

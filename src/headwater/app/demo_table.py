@@ -137,7 +137,9 @@ def scored(answer: Mapping[str, Any], story: Story) -> dict[str, Any]:
     fault, verdict = story.fault, answer["verdict"]
     if fault is None:
         right = answer["blaming"] == 0
-        said = "quiet" if answer["incidents"] == 0 else f"{answer['incidents']} incident(s), {answer['blaming']} blaming"
+        said = (
+            "quiet" if answer["incidents"] == 0 else f"{answer['incidents']} incident(s), {answer['blaming']} blaming"
+        )
         return {"right": right, "said": said}
     named = verdict is not None and verdict["subject"] == fault.asset
     side = verdict is not None and verdict["side"] == fault.side

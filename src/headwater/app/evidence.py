@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-import polars as pl
-
-from headwater.app.arrival import REFERENCE_WINDOWS, normal_keys
 from headwater.app.line import Line
+from headwater.app.profiling import marked, parents_of, profile_of
 from headwater.app.running import Run
 from headwater.core.assets import Asset
 from headwater.core.project import Model
 from headwater.core.records import Evidence
-from headwater.core.windows import Window
 from headwater.dataops.delivery import Delivery
 from headwater.mlops.outcome import business, performance
 from headwater.mlops.serving import identity
-from headwater.stats.links import Parent
-from headwater.stats.profile import known_values, profile, profile_windows
+from headwater.stats.profile import known_values, profile_windows
 from headwater.triage.mechanism import examine
+
 
 def measure(line: Line, run: Run) -> list[Evidence]:
     """Measure everything that one run delivered."""
@@ -83,60 +79,13 @@ def _profiles(line: Line, asset: Asset, delivery: Delivery) -> Iterable[Evidence
     else:
         first, _, last = window.key.partition("..")
         spans = list(line.calendar.between(first, last))
-        marked = _marked(line, asset, [span.key for span in spans])
-        parents = _parents(line, asset, frame, [span.key for span in spans])
-        measured = profile_windows(marked, windows=spans, key=asset.key, parents=parents, known=known_values(marked))
-        line.known[asset.name] = known_values(marked)
+        keys = [span.key for span in spans]
+        rows = marked(line, asset, keys)
+        line.known[asset.name] = known_values(rows)
+        parents = parents_of(line, asset, frame, keys)
+        measured = profile_windows(rows, windows=spans, key=asset.key, parents=parents, known=line.known[asset.name])
     for key, values in measured.items():
         yield Evidence(type="profile", subject=line.ref(asset.name), window=key, values=values, time=time)
-
-
-def profile_of(
-    line: Line, asset: Asset, frame: pl.DataFrame, window: Window, parents: Mapping[str, pl.DataFrame]
-) -> dict[str, float]:
-    """Profile one window of an asset against the values and the window before it."""
-    previous_key = line.calendar.shift(window, -1).key
-    previous = None if asset.snapshot else line.services.tables.read(asset.name, [previous_key])
-    linked = {
-        name: Parent(parents[name], keys)
-        for name in asset.parents
-        if name in parents and (keys := _link(line.assets[name], asset, frame.columns))
-    }
-    return profile(frame, window=window, key=asset.key, known=_known(line, asset), previous=previous, parents=linked)
-
-
-def _link(parent: Asset, child: Asset, columns: Iterable[str]) -> tuple[str, ...]:
-    """The parent's key, when the child carries it as a pointer (not as its own key)."""
-    return parent.key if parent.key and parent.key != child.key and set(parent.key) <= set(columns) else ()
-
-
-def _parents(line: Line, asset: Asset, frame: pl.DataFrame, keys: list[str]) -> dict[str, Parent]:
-    found = {}
-    for read in asset.reads:
-        parent = line.assets[read.parent]
-        if link := _link(parent, asset, frame.columns):
-            stored = line.services.tables.keys(parent.name)
-            marked = _marked(line, parent, [key for key in stored if key <= keys[-1]])
-            found[parent.name] = Parent(marked, link, lookback=read.lookback, snapshot=parent.snapshot)
-    return found
-
-
-def _marked(line: Line, asset: Asset, keys: list[str]) -> pl.DataFrame:
-    frames = [
-        frame.with_columns(pl.lit(key).alias("_window"))
-        for key in keys
-        if (frame := line.services.tables.read(asset.name, [key])) is not None
-    ]
-    return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame({"_window": []})
-
-
-def _known(line: Line, asset: Asset) -> Mapping[str, frozenset[str]]:
-    """The values of text columns in the last accepted windows, read once and then kept up by the runs."""
-    if asset.name not in line.known:
-        keys = normal_keys(line, asset, "~")[-4 * REFERENCE_WINDOWS :]
-        frame = line.services.tables.read(asset.name, keys) if keys else None
-        line.known[asset.name] = {} if frame is None else known_values(frame)
-    return line.known[asset.name]
 
 
 def mechanisms(line: Line, delivered: Iterable[tuple[str, str]]) -> list[Evidence]:
@@ -189,8 +138,3 @@ def _outcomes(line: Line, model: Model, run: Run) -> Iterable[Evidence]:
         if model.cost is not None:
             worth = business(model, predictions, labels)
             yield Evidence(type="business", subject=subject, window=span.key, values=worth, time=time)
-
-
-def as_dict(evidence: Evidence) -> dict[str, Any]:
-    """Evidence as plain data with its id."""
-    return {"id": evidence.id, **evidence.body()}

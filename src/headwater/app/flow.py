@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from headwater.app.evidence import measure
@@ -41,7 +41,8 @@ def advance(line: Line, first: str, last: str, progress: Callable[[str], None] =
     _record(line, findings)
     if first == last:
         signed, found = look_for_signatures(line, last, findings)
-        _record(line, [*signed, *found])
+        _record(line, signed)
+        _record(line, found)
         evidence, findings = evidence + signed, findings + found
 
     verdicts = []
@@ -55,7 +56,9 @@ def advance(line: Line, first: str, last: str, progress: Callable[[str], None] =
         accept(line, delivered)
     state = "FAIL" if delivered.failures else "COMPLETE"
     for window in line.calendar.between(first, last):
-        line.record([Entry("run", line.project.name, {"window": window.key, "state": state}, line.services.clock.now())])
+        line.record(
+            [Entry("run", line.project.name, {"window": window.key, "state": state}, line.services.clock.now())]
+        )
     return Report(delivered, evidence, findings, verdicts, quiet)
 
 
@@ -75,5 +78,5 @@ def accept(line: Line, delivered: Run) -> None:
     line.record([Entry("accepted", line.project.name, body, line.services.clock.now())])
 
 
-def _record(line: Line, items: list[Evidence] | list[Finding] | list[Evidence | Finding]) -> None:
+def _record(line: Line, items: Iterable[Evidence | Finding]) -> None:
     line.record([Entry(item.kind, item.subject, item.body(), item.time) for item in items])

@@ -15,7 +15,6 @@ from headwater.core.records import Evidence, Finding, Verdict
 from headwater.mlops.outcome import row_costs
 from headwater.triage.incidents import Incident, collapse, move, opening
 from headwater.triage.mechanism import HARM_WINDOWS, harm
-from headwater.triage.replay import Replay
 from headwater.triage.suspects import Case, Diagnosed
 from headwater.triage.verdict import judge
 
@@ -183,7 +182,9 @@ def case(line: Line, incident: Incident, run: str) -> Case:
 
     def graded(asset: str, since: str, suspect: Mechanism) -> Mapping[str, float]:
         below = {asset, *replay.descendants(asset)}
-        return next((harm(replay, model, asset, suspect, labelled) for model in models if model.predictions in below), {})
+        return next(
+            (harm(replay, model, asset, suspect, labelled) for model in models if model.predictions in below), {}
+        )
 
     return Case(
         incident=incident.id,

@@ -32,9 +32,7 @@ def training_frame(line: Line, model: Model, keys: list[str]) -> tuple[pl.DataFr
         if not present or version is None:
             raise ModelError(f"`{name}` has no windows to train on", hint="deliver a range first: headwater run --from")
         inputs.append(
-            TableVersion(
-                name, version, {key: line.services.tables.content(name, key) or "" for key in present}, {}
-            )
+            TableVersion(name, version, {key: line.services.tables.content(name, key) or "" for key in present}, {})
         )
         parts = []
         for key in present:
@@ -143,7 +141,7 @@ def release(line: Line, model: Model, version: str, by: str) -> dict[str, Any]:
     open_incidents = [item.id for item in line.state.incidents.active()]
     reason = _contaminated(line, model, made["windows"])
     old = None
-    if champion is not None:
+    if champion is not None and champion.version is not None:
         old = _parts(line, version_of(line, model, champion.version)["parts"])
     report = gate(
         _parts(line, made["parts"]),
@@ -248,7 +246,7 @@ def deployed(
     time = line.services.clock.now()
     if version is None:
         champion = line.state.aliases.champion(model.name)
-        version = "unknown" if champion is None else champion.version
+        version = "unknown" if champion is None or champion.version is None else champion.version
     code = line.services.code.put(line.project.functions[model.predictions])
     body = {"model": model.name, "version": version, "parts": dict(parts), "code": code, "by": by, "reason": reason}
     subject = line.project.ref(model.name, "deployment")
@@ -258,9 +256,7 @@ def deployed(
     return [Entry("event", subject, event, time), Entry("deployment", subject, body, time)]
 
 
-def deploy(
-    line: Line, model: Model, version: str | None, parts: Mapping[str, Any] | None, by: str
-) -> dict[str, Any]:
+def deploy(line: Line, model: Model, version: str | None, parts: Mapping[str, Any] | None, by: str) -> dict[str, Any]:
     """Change what the server loads without asking the registry: another version's files, other single parts.
 
     This is the door that a serving team has; whether it agrees with what was approved is for triage to see.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headwater.app.line import Line
+from headwater.app.profiling import CHANGE_SHARE, RELEASE_MISMATCH
 from headwater.core.records import Verdict
 from headwater.dataops.contracts import add_check
 from headwater.triage.incidents import Incident
@@ -12,10 +13,6 @@ from headwater.triage.incidents import Incident
 _STRUCTURAL = ("min_hours", "max_hours", "mean_hours", "offset", "key_match", "rows", "duplicate_share", "null_share",
                "unseen_share", "repeat_share", "nan_share")  # fmt: skip
 _MARGIN = 0.25
-CHANGE_SHARE = "change.share"
-"""Share of cells that differ from what the last accepted version gives for the same parents."""
-RELEASE_MISMATCH = "release.mismatch"
-"""Number of loaded model parts that are not the approved ones."""
 
 
 def prevent(line: Line, incident: Incident) -> dict[str, Any]:
@@ -28,7 +25,8 @@ def prevent(line: Line, incident: Incident) -> dict[str, Any]:
     assert verdict is not None and verdict.remedy is not None
     name = str(verdict.remedy.parameters.get("asset", verdict.subject.rsplit("/", 1)[-1]))
     check = _of_source(line, name, verdict) or _of_change(line, name, verdict)
-    if line.config is not None and name in line.contracts:
+    known = {item.get("name") for _, item in line.contracts[name].checks()} if name in line.contracts else set()
+    if line.config is not None and name in line.contracts and check["name"] not in known:
         add_check(line.config.contracts, name, {key: check[key] for key in _WRITTEN if key in check})
         line.refresh()
     return {"dataset": line.ref(name), **check}

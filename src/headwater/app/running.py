@@ -10,6 +10,7 @@ import polars as pl
 
 from headwater.app.arrival import mend
 from headwater.app.line import Line
+from headwater.app.profiling import change_metrics, profile_of
 from headwater.core.assets import Asset, Mechanism
 from headwater.core.errors import ContractBroken, WindowConflict
 from headwater.core.ports import Entry, TableVersion
@@ -111,18 +112,15 @@ def one(line: Line, asset: Asset, mechanism: Mechanism, window: Window, run_key:
     return delivery
 
 
-def contract_results(
-    line: Line, asset: Asset, frame: pl.DataFrame, window: Window, metrics: dict[str, float] | None = None
-) -> list[CheckResult]:
+def contract_results(line: Line, asset: Asset, frame: pl.DataFrame, window: Window) -> list[CheckResult]:
     """Execute an asset's contract on a frame; empty when it has none."""
     contract = line.contracts.get(asset.name)
     if contract is None:
         return []
-    from headwater.app.evidence import profile_of
-
-    if metrics is None and contract.needs_metrics:
-        metrics = profile_of(line, asset, frame, window, {})
-    return execute(contract, frame, window=window, metrics=metrics or {})
+    metrics: dict[str, float] = {}
+    if contract.needs_metrics:
+        metrics = profile_of(line, asset, frame, window, {}) | change_metrics(line, asset, frame, window)
+    return execute(contract, frame, window=window, metrics=metrics)
 
 
 def _no_conflict(line: Line, asset: Asset, frame: pl.DataFrame, window: Window) -> None:

@@ -79,9 +79,7 @@ def fill(line: Line, seconds: float, changes: Sequence[Mapping[str, str]] = (), 
             Fact(label="incidents", value=len(incidents), command="headwater incidents --all"),
             Fact(label="played in", value=round(seconds, 1), unit="s"),
         ),
-        audit=(
-            Fact(label="ledger records", value=line.services.ledger.verify(), command="headwater audit verify"),
-        ),
+        audit=(Fact(label="ledger records", value=line.services.ledger.verify(), command="headwater audit verify"),),
     )
 
 
@@ -190,7 +188,9 @@ def _lineage(line: Line, verdict: Verdict) -> Lineage:
     order = [line.ref(asset.name) for asset in line.project.ordered() if line.ref(asset.name) in near]
     return Lineage(
         nodes=tuple(
-            AssetRow(ref=ref, layer=line.assets[_name(ref)].layer, side=line.side(_name(ref)), owner=line.owner(_name(ref)))
+            AssetRow(
+                ref=ref, layer=line.assets[_name(ref)].layer, side=line.side(_name(ref)), owner=line.owner(_name(ref))
+            )
             for ref in order
         ),
         edges=tuple(
@@ -224,7 +224,9 @@ def _checks(line: Line, incident: Incident) -> list[Check]:
         Check(
             label=f"window {window}",
             passed=bool(item.values["passed"]),
-            note="no alarm on the path, exact test passed" if item.values["passed"] else "; ".join(item.values["alarms"]),
+            note="no alarm on the path, exact test passed"
+            if item.values["passed"]
+            else "; ".join(item.values["alarms"]),
         )
         for window, item in sorted(found.items())[:3]
     ]

@@ -200,7 +200,7 @@ class Workspace:
         reach = about | {item for subject in about for item in self.line.above(subject)}
         touching = [item for item in incidents.all() if {item.subject, *item.subjects} & reach]
         active = [item for item in touching if item.active]
-        return (active or touching or [None])[-1]
+        return next(reversed(active or touching), None)
 
     def trace(self, ref: str, as_of: datetime | str | None = None) -> dict[str, Any]:
         """Answer which data trained a model, or what a dataset was made from, down to the sources."""
@@ -220,7 +220,9 @@ class Workspace:
             raise UsageError(f"a {parsed.kind} cannot be traced", hint="trace a model or a dataset")
         return trace_of(self.line.state.graph, str(parsed.bare), version).as_dict()
 
-    def remedy(self, incident: str, apply: bool = False, by: str = "unknown", progress: Progress = _silent) -> dict[str, Any]:
+    def remedy(
+        self, incident: str, apply: bool = False, by: str = "unknown", progress: Progress = _silent
+    ) -> dict[str, Any]:
         """Show what an incident's remedy would do, or carry it out."""
         found = self.line.state.incidents.get(incident)
         if not apply:

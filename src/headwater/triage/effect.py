@@ -21,8 +21,8 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
 
     Every scored row of the incident's windows is priced twice under the same truth: the label where it is known,
     otherwise the repaired probability, so the number is an expectation and misleads when the repaired model is itself
-    miscalibrated. The interval is 95 %, from the spread of the row differences (rows taken as independent, so it is
-    narrow when one storm moves many rows together).
+    miscalibrated. The interval is 95 %, from the outcomes that are still unknown (rows taken as independent given their
+    probability, so it is too narrow when one storm moves many rows together); known outcomes add nothing to it.
 
     Returns:
         The effect over the models together, in the first model's unit; None when nothing was scored or the plan
@@ -47,10 +47,10 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
                 continue
             scored += before.height
             labels = case.replay.observed(model.labels, key)
-            gap, count = _gap(case, model, before, after, labels)
+            value, spread, count = _gap(case, model, before, after, labels)
             affected += count
-            total += float(gap.sum())
-            variance += len(gap) * float(gap.var() or 0.0) if len(gap) > 1 else 0.0
+            total += value
+            variance += spread
     if not scored:
         return None
     half = 1.96 * math.sqrt(variance)
@@ -68,7 +68,8 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
 
 def _gap(
     case: Case, model: Model, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame | None
-) -> tuple[pl.Series, int]:
+) -> tuple[float, float, int]:
+    """Return the expected gap in cost, its variance, and the number of affected predictions of one window."""
     right = after.unique(model.entity, keep="last", maintain_order=True)
     left = before.unique(model.entity, keep="last", maintain_order=True)
     both = left.select(model.entity).join(right.select(model.entity), on=model.entity)
@@ -77,5 +78,14 @@ def _gap(
     moved = (left["p"] - right["p"]).abs() > AFFECTED
     flipped = left["decision"] != right["decision"]
     count = int((moved | flipped).fill_null(True).sum()) + (before.height - both.height) + (after.height - both.height)
-    gap = case.price(model, left, right["p"], labels) - case.price(model, right, right["p"], labels)
-    return gap.fill_null(0.0), count
+    p = right["p"].cast(pl.Float64)
+
+    def gap(truth: pl.Series) -> pl.Series:
+        return (case.price(model, left, truth, labels) - case.price(model, right, truth, labels)).fill_null(0.0)
+
+    if model.cost is None or not both.height:
+        return 0.0, 0.0, count
+    certain, never = gap(p * 0 + 1), gap(p * 0)
+    value = float((p * certain + (1 - p) * never).sum())
+    variance = float((p * (1 - p) * (certain - never) ** 2).sum())
+    return value, variance, count

@@ -21,7 +21,9 @@ MATERIAL = 0.003
 """Mean |dp| below which a change of mechanism moves no decision worth a look (severity S0 ends here)."""
 
 
-def examine(replay: Replay, models: Sequence[Model], asset: str, key: str, accepted: Mechanism) -> dict[str, Any] | None:
+def examine(
+    replay: Replay, models: Sequence[Model], asset: str, key: str, accepted: Mechanism
+) -> dict[str, Any] | None:
     """Test one delivered window of a recomputable asset against its last accepted mechanism.
 
     Returns:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from headwater.core.assets import Layer
 from headwater.core.records import Effect, Remedy
 from headwater.triage.suspects import Case, Weighed
@@ -20,27 +22,29 @@ def choose(case: Case, culprit: Weighed, probability: float, effect: Effect | No
     for an asset that failed.
     """
     keys = tuple(key for key in case.keys(culprit.asset) if key >= culprit.since) or tuple(case.keys(culprit.asset))
-    touches = tuple(
-        case.ref(name)
-        for name in case.assets
-        if name in case.replay.descendants(culprit.asset) and case.assets[name].layer not in _LOGS
-    )
-    gain = {} if effect is None else {"gain": effect.value, "gain_low": effect.low, "gain_high": effect.high}
-    automatic = probability >= AUTOMATIC
+    remedy = _act(case, culprit, keys)
+    if effect is not None:
+        remedy = replace(remedy, gain=effect.value, gain_low=effect.low, gain_high=effect.high)
+    return replace(remedy, automatic=probability >= AUTOMATIC and remedy.reversible)
+
+
+def _act(case: Case, culprit: Weighed, keys: tuple[str, ...]) -> Remedy:
     name, target = culprit.asset, case.blame(culprit.asset)
-    if culprit.kind == "release" or case.assets[name].layer in _LOGS:
+    layer = case.assets[name].layer
+    touches = tuple(
+        case.ref(below)
+        for below in case.assets
+        if below in case.replay.descendants(name) and case.assets[below].layer not in _LOGS
+    )
+    if layer in _LOGS and name in case.accepted:
         accepted = case.accepted[name]
         return Remedy(
-            action="rollback_model" if case.assets[name].layer == "prediction" else "rollback_code",
+            action="rollback_model" if layer == "prediction" else "rollback_code",
             target=target,
             parameters={"code": accepted.code, "parts": dict(accepted.parts), "asset": name},
             windows=keys,
-            automatic=automatic,
-            text=(
-                "Serve with the last accepted scoring code and model parts again. "
-                "Decisions already served stay in the log as they were."
-            ),
-            **gain,
+            text="Serve with the last accepted code and model parts again. "
+            "Decisions already served stay in the log as they were.",
         )
     if culprit.kind == "code" and name in case.accepted and culprit.fault != "stale_run":
         return Remedy(
@@ -49,9 +53,7 @@ def choose(case: Case, culprit: Weighed, probability: float, effect: Effect | No
             parameters={"code": case.accepted[name].code, "asset": name},
             windows=keys,
             touches=touches,
-            automatic=automatic,
-            text=f"Run `{name}` with its last accepted code again and backfill {len(keys)} window(s) and what they feed.",
-            **gain,
+            text=f"Run `{name}` with its last accepted code again; backfill {len(keys)} window(s) and what they feed.",
         )
     if culprit.kind == "code":
         return Remedy(
@@ -60,9 +62,7 @@ def choose(case: Case, culprit: Weighed, probability: float, effect: Effect | No
             parameters={"asset": name, "rerun": True},
             windows=keys,
             touches=touches,
-            automatic=automatic,
             text=f"Run `{name}` again for {len(keys)} window(s) on its present inputs, and what they feed.",
-            **gain,
         )
     if culprit.repair is not None and culprit.plan is not None:
         return Remedy(
@@ -71,12 +71,8 @@ def choose(case: Case, culprit: Weighed, probability: float, effect: Effect | No
             parameters={"asset": name, "repair": culprit.repair.as_dict()},
             windows=keys,
             touches=touches,
-            automatic=automatic,
-            text=(
-                f"Undo it on arrival ({culprit.repair.fault}: {culprit.repair.operator}), "
-                f"rewrite {len(keys)} window(s) and backfill what they feed, until the source is right again."
-            ),
-            **gain,
+            text=f"Undo it on arrival ({culprit.repair.fault}: {culprit.repair.operator}), rewrite {len(keys)} "
+            "window(s) and backfill what they feed, until the source is right again.",
         )
     return Remedy(
         action="hold",
@@ -84,10 +80,6 @@ def choose(case: Case, culprit: Weighed, probability: float, effect: Effect | No
         parameters={"asset": name},
         windows=keys,
         touches=touches,
-        automatic=automatic,
-        text=(
-            f"Keep {len(keys)} window(s) of `{name}` and what they feed out of training, "
-            "and ask its owner to deliver them again; then backfill."
-        ),
-        **gain,
+        text=f"Keep {len(keys)} window(s) of `{name}` and what they feed out of training, and ask its owner to "
+        "deliver them again; then backfill.",
     )

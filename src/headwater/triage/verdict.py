@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from headwater.core.errors import DataError
 from headwater.core.records import Finding, Remedy, Step, Suspect, Verdict
@@ -201,16 +201,17 @@ _METRIC_MONITORS = ("structure", "distribution")
 _IMPACTS = ("displacement", "label_flips", "lost_share", "extra_share")
 
 
-def _nobody(case: Case, status: str, chance: float, common: dict[str, Any]) -> Verdict:
+def _nobody(case: Case, status: Literal["world", "none"], chance: float, common: dict[str, Any]) -> Verdict:
     texts = {
         "world": "No asset failed: every recomputable asset gives what it gave before, and no source carries the "
         "signature of a fault. The world changed.",
         "none": "Nothing is wrong: every suspect was tested and cleared.",
     }
     target = case.ref(case.models[0].predictions) if case.models else case.findings[0].subject
-    action = "retrain" if status == "world" and _raised(case) >= WORLD_WINDOWS else "hold"
+    retrain = status == "world" and _raised(case) >= WORLD_WINDOWS
+    action: Literal["retrain", "hold", "none"] = "retrain" if retrain else "hold" if status == "world" else "none"
     return Verdict(
-        status="world" if status == "world" else "none",
+        status=status,
         subject="",
         fault=status,
         side="ml" if status == "world" else "",
@@ -220,9 +221,9 @@ def _nobody(case: Case, status: str, chance: float, common: dict[str, Any]) -> V
         start_window=case.windows[0],
         chain=(),
         effect=None,
-        remedy=Remedy(action=action if status == "world" else "none", target=target, text="Watch the next windows."),
+        remedy=Remedy(action=action, target=target, text="Watch the next windows."),
         prevention=None,
-        next_test="" if action == "retrain" else "labels of the next windows",
+        next_test="" if retrain else "labels of the next windows",
         **common,
     )
 

@@ -210,7 +210,8 @@ def train(frame, seed):
     from sklearn.preprocessing import StandardScaler
 
     frame = frame.sort("time", "flight_id")
-    last_month = pl.col("time") >= frame["time"].max() - timedelta(days=30)
+    first, last = frame["time"].min(), frame["time"].max()
+    last_month = pl.col("time") > last - min(timedelta(days=30), (last - first) / 4)
     past, recent = frame.filter(~last_month), frame.filter(last_month)
     scaler = StandardScaler().fit(matrix(past))
     trees = {"n_estimators": 150, "learning_rate": 0.05, "num_leaves": 12, "min_child_samples": 1000, "reg_lambda": 50}
