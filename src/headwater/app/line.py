@@ -108,8 +108,9 @@ class Line:
         return contract.owner if contract is not None and contract.owner else f"{self.side(asset)} side"
 
     def mechanism(self, asset: str) -> Mechanism | None:
-        """Return the mechanism an asset would run with now: pinned or present code, and for predictions the parts that
-        the server has loaded. None for predictions of a model that is not deployed.
+        """Return the mechanism an asset would run with now; None for predictions of a model that is not deployed.
+
+        It is the present code, or the accepted code it is pinned to, and for predictions the parts that are loaded.
         """
         code = self.services.code.put(self.project.functions[asset])
         pin = self.state.pins.get(asset)

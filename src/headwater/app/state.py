@@ -31,8 +31,8 @@ class State:
         history: Metric series that monitors compare with.
         accepted: Last accepted mechanism of each asset.
         pins: Assets rolled back to accepted code: name to {good, bad} code hashes.
-        repairs: Parameters of the repair that is applied to a source on arrival: ``repair``, and ``before``, the window that
-            normality is learned up to.
+        repairs: Parameters of the repair that is applied to a source on arrival: ``repair``, and ``before``, the window
+            that normality is learned up to.
         runs: Run windows that were completed, in order of first completion.
         evidence: Newest evidence by type, subject and window.
         findings: Findings by run window.
@@ -82,7 +82,7 @@ class State:
 
     def _remedy(self, body: Mapping[str, Any]) -> None:
         parameters = body["parameters"]
-        name = parameters["asset"]
+        name = str(parameters.get("asset", ""))
         applied = body["state"] == "applied"
         if body["action"] == "rollback_code":
             self.pins.pop(name, None)

@@ -92,7 +92,11 @@ class Workspace:
             "window": report.run.key,
             "delivered": sum(item.state == "COMPLETE" for item in report.run.deliveries.values()),
             "failed": [
-                {"dataset": item.asset, "state": item.state, "error": None if item.error is None else item.error.as_dict()}
+                {
+                    "dataset": item.asset,
+                    "state": item.state,
+                    "error": None if item.error is None else item.error.as_dict(),
+                }
                 for item in report.run.failures
             ],
             "alarms": [finding.body() for finding in report.alarms],
@@ -195,8 +199,8 @@ class Workspace:
         if not ref.startswith("model:"):
             return incidents.get(ref)
         model = self.line.model(Ref.parse(ref).name)
-        about = {self.line.ref(model.predictions), self.line.ref(model.labels), self.line.project.ref(model.name, "model"),
-                 self.line.project.ref(model.name, "deployment")}  # fmt: skip
+        about = {self.line.ref(name) for name in (model.predictions, model.labels)}
+        about |= {self.project.ref(model.name, kind) for kind in ("model", "deployment")}
         reach = about | {item for subject in about for item in self.line.above(subject)}
         touching = [item for item in incidents.all() if {item.subject, *item.subjects} & reach]
         active = [item for item in touching if item.active]

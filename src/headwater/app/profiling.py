@@ -1,0 +1,85 @@
+"""Profile a delivered table beside its parents, the window before it and the values known so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from headwater.app.arrival import REFERENCE_WINDOWS, normal_keys
+from headwater.app.line import Line
+from headwater.core.assets import Asset
+from headwater.core.windows import Window
+from headwater.dataops.delivery import read_parents
+from headwater.stats.links import Parent
+from headwater.stats.profile import known_values, profile
+from headwater.stats.tables import compare
+
+CHANGE_SHARE = "change.share"
+"""Share of cells that differ from what the last accepted version gives for the same parents."""
+RELEASE_MISMATCH = "release.mismatch"
+"""Number of loaded model parts that are not the approved ones."""
+
+
+def profile_of(
+    line: Line, asset: Asset, frame: pl.DataFrame, window: Window, parents: Mapping[str, pl.DataFrame]
+) -> dict[str, float]:
+    """Profile one window of an asset against the values and the window before it."""
+    previous_key = line.calendar.shift(window, -1).key
+    previous = None if asset.snapshot else line.services.tables.read(asset.name, [previous_key])
+    linked = {
+        name: Parent(parents[name], keys)
+        for name in asset.parents
+        if name in parents and (keys := _link(line.assets[name], asset, frame.columns))
+    }
+    return profile(frame, window=window, key=asset.key, known=_known(line, asset), previous=previous, parents=linked)
+
+
+def _link(parent: Asset, child: Asset, columns: Iterable[str]) -> tuple[str, ...]:
+    """The parent's key, when the child carries it as a pointer (not as its own key)."""
+    return parent.key if parent.key and parent.key != child.key and set(parent.key) <= set(columns) else ()
+
+
+def parents_of(line: Line, asset: Asset, frame: pl.DataFrame, keys: list[str]) -> dict[str, Parent]:
+    """Return the parents that an asset's rows point to, over a range of windows."""
+    found = {}
+    for read in asset.reads:
+        parent = line.assets[read.parent]
+        if link := _link(parent, asset, frame.columns):
+            stored = line.services.tables.keys(parent.name)
+            rows = marked(line, parent, [key for key in stored if key <= keys[-1]])
+            found[parent.name] = Parent(rows, link, lookback=read.lookback, snapshot=parent.snapshot)
+    return found
+
+
+def marked(line: Line, asset: Asset, keys: list[str]) -> pl.DataFrame:
+    """Read windows of an asset with a column ``_window`` that names them."""
+    frames = [
+        frame.with_columns(pl.lit(key).alias("_window"))
+        for key in keys
+        if (frame := line.services.tables.read(asset.name, [key])) is not None
+    ]
+    return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame({"_window": []})
+
+
+def _known(line: Line, asset: Asset) -> Mapping[str, frozenset[str]]:
+    """The values of text columns in the last accepted windows, read once and then kept up by the runs."""
+    if asset.name not in line.known:
+        keys = normal_keys(line, asset, "~")[-4 * REFERENCE_WINDOWS :]
+        frame = line.services.tables.read(asset.name, keys) if keys else None
+        line.known[asset.name] = {} if frame is None else known_values(frame)
+    return line.known[asset.name]
+
+
+def change_metrics(line: Line, asset: Asset, frame: pl.DataFrame, window: Window) -> dict[str, float]:
+    """Measure what prevention checks of code and releases look at, before the frame is written."""
+    deployment = None
+    if (model := line.model_of(asset.name)) is not None:
+        deployment = line.state.deployments.get(model.name)
+    found = {RELEASE_MISMATCH: 0.0 if deployment is None else float(len(deployment.mismatch)), CHANGE_SHARE: 0.0}
+    accepted, present = line.state.accepted.get(asset.name), line.mechanism(asset.name)
+    if asset.recomputable and ".." not in window.key and accepted is not None and present != accepted:
+        frames, _ = read_parents(line.calendar, asset, line.assets, line.services.tables, window)
+        expected = line.compute(asset.name, accepted)(frames, window)
+        found[CHANGE_SHARE] = compare(frame, expected, asset.key).share
+    return found
