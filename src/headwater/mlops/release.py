@@ -191,19 +191,21 @@ def _calibrated(y: np.ndarray, p: np.ndarray, keys: pl.Series, limits: GateLimit
 
 
 def _slope_error(y: np.ndarray, p: np.ndarray, keys: pl.Series, intercept: float, slope: float) -> float:
-    """Return the standard error of a calibration slope with windows as clusters; 0 for a single window.
+    """Return the standard error of a calibration slope with windows as clusters (rows, where there is one window).
 
     References:
         Liang, Zeger (1986), Longitudinal data analysis using generalized linear models, Biometrika 73.
     """
     place = keys.rank("dense").cast(pl.Int64).to_numpy() - 1
     count = int(place.max()) + 1
-    if count < 2 or not math.isfinite(slope):
-        return 0.0
+    if not math.isfinite(slope):
+        return math.nan
     sure = np.clip(p, 1e-6, 1 - 1e-6)
     design = np.column_stack([np.ones_like(p), np.log(sure / (1 - sure))])
     fitted = 1 / (1 + np.exp(-np.clip(design @ np.array([intercept, slope]), -35, 35)))
     bread = np.linalg.pinv((design * (fitted * (1 - fitted))[:, None]).T @ design)
+    if count < 2:
+        return math.sqrt(max(0.0, float(bread[1, 1])))
     scores = np.column_stack([np.bincount(place, weights=design[:, i] * (y - fitted), minlength=count) for i in (0, 1)])
     spread = bread @ (scores.T @ scores) @ bread * count / (count - 1)
     return math.sqrt(max(0.0, float(spread[1, 1])))
