@@ -122,3 +122,10 @@ def test_the_metric_counts_only_what_was_missed(year: TinyLine) -> None:
     )  # fmt: skip
     cost = year.project.models["delay"].cost
     assert cost is not None and cost(rows).to_list() == [3000, 0, 0, 9000]
+
+
+def test_ten_days_are_enough_to_train_on(year: TinyLine) -> None:
+    model = year.project.models["delay"]
+    made = model.train(year.training("delay", "2013-06-20", "2013-06-29"), 1)
+    assert set(made) == {"scaler", "model", "calibrator", "threshold"} and 0 < made["threshold"] < 1
+    assert model.score(made, year.frame("delay_features", "2013-07-01"))["p"].is_between(0, 1).all()
