@@ -133,7 +133,7 @@ def draw_story(out: Console, answer: dict[str, Any]) -> None:
         effect = verdict.get("effect") or {}
         cost = screen.amount(effect.get("value"), str(effect.get("unit", "")), effect.get("low"), effect.get("high"))
         lines["cost"] = cost if effect else None
-        lines |= {"remedy": verdict.get("remedy"), "cleared": verdict.get("exonerated")}
+        lines |= {"remedy": verdict.get("remedy"), "cleared": f"{len(verdict.get('exonerated') or ())} suspects"}
     ended = [word for word in ("verified", "closed") if answer.get(word)]
     lines |= {
         "ended": ended or "open",
@@ -150,6 +150,6 @@ def draw_table(out: Console, answer: dict[str, Any]) -> None:
     """Draw a line per fault, and the shares over all plays."""
     if answer.get("faults"):
         out.print(screen.table(answer["faults"]))
-    lines = {name: screen.percent(answer[name]) for name in SHARES if answer.get(name) is not None}
+    lines: dict[str, Any] = {name: screen.percent(answer[name]) for name in SHARES if answer.get(name) is not None}
     lines["incidents_per_fault"] = answer.get("incidents_per_fault")
     out.print(screen.labelled({**lines, "plays": len(answer["plays"]), "took": f"{answer.get('seconds')} s"}))

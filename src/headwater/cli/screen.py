@@ -156,13 +156,15 @@ def shorten(text: str) -> str:
 
 
 def percent(value: Any) -> str:
-    """Write a share as a percentage; what is no number stays as it is.
+    """Write a share as a percentage that never rounds up to certainty; what is no number stays as it is.
 
     Example:
-        >>> percent(0.974)
-        '97 %'
+        >>> percent(0.974), percent(0.9996), percent(1.0)
+        ('97 %', 'over 99 %', '100 %')
     """
-    return f"{value:.0%}".replace("%", " %") if isinstance(value, (int, float)) else str(value)
+    if not isinstance(value, (int, float)):
+        return str(value)
+    return "over 99 %" if 0.995 <= value < 1 else f"{value * 100:.0f} %"
 
 
 def amount(value: Any, unit: str = "", low: Any = None, high: Any = None) -> str:

@@ -55,9 +55,7 @@ def draw(out: Console, answer: dict[str, Any]) -> None:
     out.print()
     out.print(screen.labelled(_facts(answer)))
     _chain(out, answer.get("chain") or [])
-    cleared = [item for item in answer.get("suspects") or [] if item.get("exonerated")]
-    if cleared:
-        out.print(screen.table(cleared, ("subject", "fault", "side", "reason"), "cleared"))
+    _cleared(out, [item for item in answer.get("suspects") or [] if item.get("exonerated")])
     if answer.get("state") in NEXT:
         out.print(f"[dim]next:[/] {cell(NEXT[answer['state']].format(answer.get('incident')))}")
 
@@ -81,12 +79,26 @@ def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _chain(out: Console, steps: list[dict[str, Any]]) -> None:
-    from rich.tree import Tree
-
+    """Draw the chain from the culprit down to the symptom, and once each command that repeats it."""
     if not steps:
         return
-    root = branch = Tree("[bold]evidence, from the culprit down[/]", guide_style="dim")
-    for step in steps:
-        said = f"[bold]{cell(step.get('subject'))}[/] {cell(step.get('text'))}"
-        branch = branch.add(f"{said}\n[dim]$ {cell(step.get('command'))}[/]")
-    out.print(root)
+    out.print()
+    out.print("[bold]evidence, from the culprit down[/]")
+    for place, step in enumerate(steps):
+        out.print(f"{'↓' if place else '●'} [bold]{cell(step.get('subject'))}[/] {cell(step.get('text'))}")
+    for command in dict.fromkeys(step.get("command") for step in steps if step.get("command")):
+        out.print(f"[dim]  $ {cell(command)}[/]")
+
+
+def _cleared(out: Console, suspects: list[dict[str, Any]]) -> None:
+    """Draw who was tested and cleared, by name, under the reason they share."""
+    by_reason: dict[str, list[str]] = {}
+    for suspect in suspects:
+        by_reason.setdefault(str(suspect.get("reason")), []).append(str(suspect.get("subject")))
+    if by_reason:
+        out.print()
+        out.print("[bold]cleared[/]")
+    for reason, subjects in by_reason.items():
+        out.print(f"[dim]{cell(reason)}:[/] {cell(subjects)}")
+    if by_reason:
+        out.print()
