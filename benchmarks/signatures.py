@@ -250,7 +250,11 @@ def _times(table: Table, place: int, rng: random.Random) -> Iterator[Plant]:
     window, frame = table.frames[place]
     name = str(table.time)
     zone = int((window.start.replace(tzinfo=None) - datetime.strptime(window.key, "%Y-%m-%d")).total_seconds() // 3600)
-    for label, hours in (("hours", rng.choice([-8, -6, -5, -3, -2, 2, 3, 4, 6, 7])), ("zone", zone or 5), ("half", 5.5)):
+    for label, hours in (
+        ("hours", rng.choice([-8, -6, -5, -3, -2, 2, 3, 4, 6, 7])),
+        ("zone", zone or 5),
+        ("half", 5.5),
+    ):
         step = pl.duration(minutes=int(hours * 60))
         shifted = frame.with_columns(pl.col(name) + step)
         yield f"time {label}", {"time_offset"}, name, shifted, frame
@@ -272,7 +276,9 @@ def _times(table: Table, place: int, rng: random.Random) -> Iterator[Plant]:
 def _calendar(frame: pl.DataFrame, name: str, zone: str) -> pl.DataFrame:
     local = pl.col(name).dt.convert_time_zone(zone)
     parts = {"year": local.dt.year(), "month": local.dt.month(), "day": local.dt.day(), "hour": local.dt.hour()}
-    return frame.with_columns(part.cast(frame.schema[one]).alias(one) for one, part in parts.items() if one in frame.columns)
+    return frame.with_columns(
+        part.cast(frame.schema[one]).alias(one) for one, part in parts.items() if one in frame.columns
+    )
 
 
 def _rows(table: Table, place: int, rng: random.Random) -> Iterator[Plant]:
@@ -291,7 +297,7 @@ def _rows(table: Table, place: int, rng: random.Random) -> Iterator[Plant]:
         value = frame.get_column(column).value_counts(sort=True).get_column(column)[0]
         kept = frame.filter(pl.col(column) != value)
         if 0 < kept.height < 0.9 * frame.height:
-            yield "category missing", short, column, kept, None
+            yield "category missing", {*short, "missing_outcomes"}, column, kept, None
     if table.snapshot:
         return
     previous = table.frames[place - rng.choice([1, 2, 5])][1]
@@ -379,7 +385,9 @@ def _nulls(table: Table, frame: pl.DataFrame, rng: random.Random) -> Iterator[Pl
         yield f"nulls {share:.0%}", {"null_burst"}, column, gone, None
         if share < 1:
             stand_in = rng.choice([-999, -9999, -1e6, 99999])
-            value = frame.with_columns(pl.when(hit).then(stand_in).otherwise(pl.col(column).cast(pl.Float64)).alias(column))
+            value = frame.with_columns(
+                pl.when(hit).then(stand_in).otherwise(pl.col(column).cast(pl.Float64)).alias(column)
+            )
             yield f"sentinel {share:.0%}", {"sentinel"}, column, value, gone
     fill = rng.choice([0, frame.get_column(column).drop_nulls()[0]])
     constant = frame.with_columns(pl.lit(fill).cast(frame.schema[column]).alias(column))

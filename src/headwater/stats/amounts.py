@@ -13,7 +13,7 @@ from headwater.stats.cases import NORMAL, Candidate, Case
 from headwater.stats.repairs import Repair
 from headwater.stats.units import CONVERSIONS
 from headwater.stats.views import Floats
-from headwater.stats.vocabulary import UNSEEN
+from headwater.stats.vocabulary import UNSEEN, Vocabulary
 
 _OWN = (*measures.QUANTILE_METRICS, *measures.LOG_METRICS, "negative", "zero")
 _STRONG, _NEARLY = 3.0, 1.8
@@ -47,6 +47,32 @@ def propose_units(case: Case) -> Iterator[Candidate]:
     for found in best.values():
         for factor in found[:3]:
             yield _unit(case, [factor])
+        for factor in found[:2]:
+            group = [factor, *_companions(case, factor)]
+            if len(group) > 1:
+                yield _unit(case, group)
+
+
+def _companions(case: Case, factor: Factor) -> list[Factor]:
+    """Return other columns that may have changed unit together with one, whether or not they look odd themselves."""
+    found = []
+    for column in case.columns("number"):
+        if column == factor.column or case.odd(column, *_OWN, "unseen", "fine"):
+            continue
+        values = case.view.number(column)
+        given = np.sort(values[np.isfinite(values)])
+        if not len(given) or column not in _agreeing(case):
+            continue
+        worst = own_score(case, column, given * factor.scale + factor.shift)
+        same = Factor(column, factor.scale, factor.shift, factor.text, worst)
+        if worst < NORMAL and _ranked(case, column, values, [same]):
+            found.append(same)
+    return found
+
+
+def _agreeing(case: Case) -> tuple[str, ...]:
+    consistency = case.reference.consistency
+    return () if consistency is None else tuple(consistency.columns)
 
 
 def _unit(case: Case, chosen: list[Factor]) -> Candidate:
@@ -85,6 +111,8 @@ def factors(case: Case, column: str) -> list[Factor]:
         if worst < _NEARLY:
             found.append(Factor(column, scale, shift, conversion.text, worst))
     for scale, shift in _estimated(case, column, given):
+        if abs(scale - 1) < 0.003 and not shift:
+            continue
         worst = own_score(case, column, given * scale + shift)
         if worst < _NEARLY:
             text = f"{1 / scale:.4g} times the usual" if not shift else f"{-shift / scale:+.4g} off the usual"
@@ -108,11 +136,11 @@ def _ranked(case: Case, column: str, values: Floats, found: list[Factor]) -> lis
         repaired = values * factor.scale + factor.shift
         lossy = False
         ratio = _unseen_ratio(case, name, vocabulary.near(repaired, 0.0))
-        if ratio >= NORMAL:
+        if ratio >= _NEARLY:
             # Digits may have been lost on the way: then known values are near, not equal.
             lossy = True
             ratio = _unseen_ratio(case, name, vocabulary.near(repaired, _tolerance(values, factor.scale)))
-        if ratio < NORMAL:
+        if ratio < _NEARLY:
             one = Factor(column, factor.scale, factor.shift, factor.text, factor.worst, lossy, factor.free)
             ranked.append((lossy, factor.free, round(ratio, 1), factor.worst, one))
     ranked.sort(key=lambda item: item[:4])
@@ -143,9 +171,15 @@ def _estimated(case: Case, column: str, given: Floats) -> list[tuple[float, floa
     ratios = [k / c for k in known for c in common if c and k]
     sizes = (case.usual(f"log50:{column}"), case.value(f"log50:{column}"))
     middle = 10 ** (sizes[0] - sizes[1]) if all(np.isfinite(sizes)) else 0.0
-    near = [one for one in ratios if middle and 0.6 < one / middle < 1.6 and abs(one - 1) > 0.005]
-    scored = [((vocabulary.near(given[:: max(1, len(given) // 200)] * one, 0.0) == UNSEEN).mean(), one) for one in near]
-    found += [(one, 0.0) for share, one in sorted(scored)[:2] if share < 0.5]
+    near = {float(f"{one:.9g}") for one in ratios if middle and 0.4 < one / middle < 2.5 and abs(one - 1) > 0.005}
+    thin = given[:: max(1, len(given) // 200)]
+    scored = sorted((float((vocabulary.near(thin * one, 0.0) == UNSEEN).mean()), one) for one in near)
+    fitting = [one for share, one in scored if share < min(0.5, scored[0][0] + 0.1)][:6]
+    if not fitting and middle:
+        likely = sorted(near, key=lambda one: abs(np.log(one / middle)))[:6]
+        fitting = [_refined(vocabulary, thin, one) for one in likely]
+    found += [(one, 0.0) for one in sorted(fitting, key=lambda one: own_score(case, column, given * one))[:2]]
+    found += [(one, 0.0) for one in (_by_step(vocabulary, values), _by_others(case, column)) if one]
     if now and usual and usual / now > 0:
         found.append((usual / now, 0.0))
     if middle and abs(middle - 1) > 0.02:
@@ -155,12 +189,51 @@ def _estimated(case: Case, column: str, given: Floats) -> list[tuple[float, floa
     return found
 
 
+def _by_step(vocabulary: Vocabulary, values: Floats) -> float:
+    """Ratio of the steps between neighbouring values: usual over observed."""
+    steps = []
+    for ordered in (np.sort(vocabulary.values.to_numpy()), values):
+        gaps = np.diff(ordered)
+        gaps = gaps[gaps > 1e-9 * max(float(np.abs(ordered).max()), 1e-9)] if len(ordered) else gaps
+        if len(gaps) < 5:
+            return 0.0
+        steps.append(float(np.quantile(gaps, 0.02)))
+    return float(f"{steps[0] / steps[1]:.7g}")
+
+
+def _by_others(case: Case, column: str) -> float:
+    """Factor that brings a column closest to what the other columns let expect."""
+    consistency = case.reference.consistency
+    expected = None if consistency is None else consistency.predicted(case.view, column)
+    if expected is None:
+        return 0.0
+    values = case.view.number(column)
+    given = np.isfinite(values)
+    square = float((values[given] ** 2).sum())
+    factor = float((values[given] * expected[given]).sum() / square) if square else 0.0
+    return factor if factor > 0 else 0.0
+
+
+def _refined(vocabulary: Vocabulary, values: Floats, factor: float) -> float:
+    """Sharpen a factor that rounding has blurred: least squares on the known values that it comes close to."""
+    for reach in (0.02, 0.01, 0.005):
+        codes = vocabulary.near(values * factor, 0.0, reach)
+        near = codes >= 0
+        if near.sum() < 3:
+            break
+        known = vocabulary.values.to_numpy()[codes[near]]
+        factor = float((known * values[near]).sum() / max((values[near] ** 2).sum(), 1e-12))
+    return factor
+
+
 def propose_swaps(case: Case) -> Iterator[Candidate]:
     """Yield exchanges of two columns of the same kind whose contents look like each other's."""
     for kind in ("number", "category"):
-        odd = [name for name in case.columns(kind) if case.odd(name)]
-        for one, other in list(combinations(odd, 2))[:60]:
-            if kind == "number" and not _crossed(case, one, other):
+        names = case.columns(kind)
+        pairs = [pair for pair in combinations(names, 2) if case.odd(pair[0]) or case.odd(pair[1])]
+        crossed = _crossed if kind == "number" else _crossed_names
+        for one, other in pairs[:100]:
+            if not crossed(case, one, other):
                 continue
             yield Candidate(
                 Repair("swap", "column_swap", {"columns": [one, other]}),
@@ -171,6 +244,15 @@ def propose_swaps(case: Case) -> Iterator[Candidate]:
 def _crossed(case: Case, one: str, other: str) -> bool:
     here, there = case.view.number(one), case.view.number(other)
     return own_score(case, other, here) < _NEARLY and own_score(case, one, there) < _NEARLY
+
+
+def _crossed_names(case: Case, one: str, other: str) -> bool:
+    known = case.reference.vocabularies
+    for name, source in ((one, other), (other, one)):
+        codes = known[name].codes_of(case.view.frame.get_column(source))
+        if _unseen_ratio(case, f"unseen:{name}", codes) > _NEARLY:
+            return False
+    return True
 
 
 def propose_stand_ins(case: Case) -> Iterator[Candidate]:

@@ -16,13 +16,18 @@ from headwater.stats.repairs import Repair, apply
 from headwater.stats.views import View
 
 ABNORMAL, NORMAL = 2.0, 1.2
-_STRONG, _TOLD = 3.0, 1.8
+_STRONG, _EXTREME, _TOLD, _BYSTANDER = 3.0, 8.0, 1.8, 3.5
 # Metrics of form rather than amount: no storm moves them, so what they tell needs less support from the rest.
 _TELLING = frozenset(
-    ("unseen", "fine", "outside", "copies", "dtype", "schema", "calendar", "linear", "lookup", "repeat", "replay")
+    (
+        *("unseen", "fine", "grain", "outside", "copies", "paired", "repeat", "replay"),
+        *("dtype", "schema", "calendar", "linear", "lookup"),
+    )
 )
 _AGREEMENT = frozenset(("fit", "scatter", "phase", "course"))
-_OF_ROWS = frozenset(("rows", "copies", "outside", "first", "middle", "last", "uncovered", "churn", "repeat", "replay"))
+_OF_ROWS = frozenset(
+    ("rows", "copies", "paired", "outside", "first", "middle", "last", "uncovered", "churn", "repeat", "replay")
+)
 
 
 @dataclass(frozen=True)
@@ -167,18 +172,33 @@ class Case:
         own = [name for name in touched if self._is_own(candidate, name)]
         before = max((self.r(name) for name in touched), default=0.0)
         left = max((after[name] for name in own), default=0.0)
-        for name in set(touched) - set(own):
-            # Agreement with other columns may stay as odd as those are today, but must have been mended.
-            if after[name] > max(NORMAL, 0.35 * self.r(name)) and after[name] > self.r(name) + 0.1 * (after[name] < 3):
-                left = max(left, after[name])
-        mended = {name for name in touched if self.r(name) > ABNORMAL and after[name] < NORMAL}
+        bystanders = set(touched) - set(own)
+        left = max([left, *(after[name] for name in bystanders if self._is_worse(candidate, name, after[name]))])
         limit = candidate.limit
-        if any(metric_of(name) in _TELLING and self.r(name) > _STRONG for name in mended):
+        if any(self.r(name) > max(3 * after[name], self._telling(name)) for name in touched):
             limit = max(limit, _TOLD)
-        mended |= {
-            name for name in touched if after[name] < min(0.35 * self.r(name), limit) and self.r(name) > ABNORMAL
+        mended = {
+            name
+            for name in touched
+            if self.r(name) > ABNORMAL and (after[name] < NORMAL or after[name] < min(0.35 * self.r(name), limit))
         }
         return Outcome(candidate, before, left, frozenset(mended), limit)
+
+    @staticmethod
+    def _telling(name: str) -> float:
+        """Return the exceedance from which a metric that was mended speaks for the repair by itself."""
+        metric = metric_of(name)
+        return _STRONG if metric in _TELLING else _EXTREME if metric in _AGREEMENT else np.inf
+
+    def _is_worse(self, candidate: Candidate, name: str, after: float) -> bool:
+        """Tell whether a metric that the repair only brushes speaks against it.
+
+        Agreement with other columns may stay as odd as those are today, and what was hidden by extra rows may show.
+        """
+        if candidate.repair.columns() is None:
+            return after > _BYSTANDER
+        before = self.r(name)
+        return after > max(NORMAL, 0.35 * before) and after > before + 0.1 * (after < _BYSTANDER)
 
     def _is_own(self, candidate: Candidate, name: str) -> bool:
         changed = candidate.repair.columns()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,6 +42,8 @@ def propose_recodes(case: Case) -> Iterator[Candidate]:
             yield Candidate(
                 Repair("recode", "enum_recode", {"columns": {column: change}}),
                 text,
+                # Shares that two values might have exchanged also move by themselves.
+                demand=2.0 if f"unseen:{column}" in case.abnormal or case.odd(column, "lookup") else 3.5,
                 cost=1 if "rule" in change else 1 + len(change["map"]).bit_length() // 2,
             )
     if len(changes) > 1:
@@ -94,10 +95,8 @@ def _changes(case: Case, column: str) -> Iterator[tuple[dict[str, Any], str]]:
             yield {"map": mapping}, f"{start}; {_arrow(mapping)} restores the usual shares"
     elif case.odd(column, "moved", "most", "lookup", "top", "q50", "q25", "q75", "zero"):
         for mapping in _permutations(case, column):
-            yield (
-                {"map": mapping},
-                f"the values of `{column}` are exchanged: {_arrow(mapping)} restores the usual shares",
-            )
+            text = f"the values of `{column}` are exchanged: {_arrow(mapping)} restores the usual shares"
+            yield {"map": mapping}, text
 
 
 def _arrow(mapping: list[list[Any]]) -> str:
@@ -121,11 +120,18 @@ def _rules(case: Case, column: str, values: list[str], counts: dict[Any, int]) -
                 return
 
 
+def _shared(values: list[str]) -> str:
+    """Return the longest text that all values start with."""
+    first, last = min(values, default=""), max(values, default="")
+    size = next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), None)
+    return first[: min(len(first), len(last)) if size is None else size]
+
+
 def _affixes(rule: str, values: list[str], known: list[str]) -> list[tuple[str, str]]:
     if rule not in ("prefix", "suffix"):
         return [("", "")]
     step = -1 if rule == "suffix" else 1
-    new, usual = (os.path.commonpath([one[::step] for one in group])[::step] for group in (values, known))
+    new, usual = (_shared([one[::step] for one in group])[::step] for group in (values, known))
     found = [(new[:size] if rule == "prefix" else new[-size:], "") for size in range(len(new), 0, -1)]
     if usual:
         found.append(("", usual))
@@ -134,12 +140,12 @@ def _affixes(rule: str, values: list[str], known: list[str]) -> list[tuple[str, 
 
 def _maps(case: Case, column: str, unseen: dict[Any, int]) -> Iterator[list[list[Any]]]:
     """Map unseen values onto vanished ones: through an id that determines them, else by share and company."""
-    if len(unseen) > 60:
-        return
     vocabulary = case.reference.vocabularies[column]
     through = _through_ids(case, column, list(unseen))
     if through:
         yield through
+    if len(unseen) > 60:
+        return
     counts = np.bincount(np.maximum(vocabulary.codes(case.view, column), -1) + 1, minlength=1)[1:]
     typical = vocabulary.typical()
     here = np.zeros(len(typical))
@@ -191,7 +197,9 @@ def match(case: Case, column: str, values: list[Any], codes: list[int]) -> list[
     portraits = [
         [_portrait(case, frame, column, _value(vocabulary, code), frame.height) for code in codes] for frame in recent
     ]
-    there = np.array(portraits).mean(axis=0) if len(recent) == 1 else np.nanmedian(np.array(portraits), axis=0)
+    table = np.array(portraits)
+    counts = np.isfinite(table).sum(axis=0)
+    there = np.where(counts > 0, np.nansum(table, axis=0) / np.maximum(counts, 1), np.nan)
     gap = np.abs(here[:, None, :] - there[None, :, :])
     cost = np.nanmean(np.where(np.isfinite(gap), np.minimum(gap, 3.0), np.nan), axis=2) + 2 * np.nan_to_num(
         gap[:, :, 0]
@@ -246,12 +254,12 @@ def _permutations(case: Case, column: str) -> Iterator[list[list[Any]]]:
     through = _through_ids(case, column, [_value(vocabulary, int(code)) for code in common])
     if through and {str(pair[0]) for pair in through} <= {str(pair[1]) for pair in through}:
         yield through
-    if f"moved:{column}" not in case.abnormal or top > 12 or top < 2:
+    if f"moved:{column}" not in case.abnormal or top < 2:
         return
     gap = counts / max(counts.sum(), 1) - vocabulary.typical()
     one, other = int(gap.argmax()), int(gap.argmin())
     yield [[_value(vocabulary, one), _value(vocabulary, other)], [_value(vocabulary, other), _value(vocabulary, one)]]
-    if top > 2 and len(common) == top:
+    if 2 < top <= 12 and len(common) == top:
         everything = match(case, column, [_value(vocabulary, int(code)) for code in common], list(range(top)))
         changed = [pair for pair in everything if pair[0] != pair[1]]
         if len(changed) > 2:

@@ -9,7 +9,6 @@ from typing import cast
 import numpy as np
 import polars as pl
 
-from headwater.core.canonical import digest
 from headwater.core.windows import Window
 from headwater.stats import measures
 from headwater.stats.profiles import Clockwork
@@ -36,6 +35,7 @@ class Gauge:
     decimals: dict[str, int] = field(default_factory=dict)
     spreads: dict[str, float] = field(default_factory=dict)
     labels: frozenset[str] = frozenset()
+    grain: Ints | None = None
     naive_local: bool = False
     clockwork: Clockwork | None = None
     consistency: Consistency | None = None
@@ -109,14 +109,17 @@ class Gauge:
                 codes = vocabulary.near(view.number(column), tolerance[column])
             found = measures.category_metrics(codes, vocabulary, without)
             if kind == "number":
-                decimals = 9 if column in tolerance else self.decimals[column]
-                found |= measures.number_metrics(view.number(column), decimals)
+                found |= measures.number_metrics(view.number(column), self.decimals[column])
         for name, value in found.items():
             result[f"{name}:{column}"] = value
 
     def _time_metrics(self, view: View, column: str, wrap: bool) -> dict[str, float]:
         if column == self.time or self.time is None or not view.present(self.time):
-            return measures.time_metrics(view.elapsed(column), view.length, wrap)
+            found = measures.time_metrics(view.elapsed(column), view.length, wrap)
+            if self.grain is not None:
+                seconds = measures.within_hour(view.elapsed(column))
+                found["grain"] = float((~np.isin(seconds, self.grain)).mean()) if len(seconds) else 0.0
+            return found
         lag = (view.time(column) - view.time(self.time)) / view.length
         given = np.sort(lag[np.isfinite(lag)])
         found = {"null": 1 - len(given) / max(view.height, 1)}
@@ -194,7 +197,7 @@ class Gauge:
         result["nullpattern:"] = self._odd_nulls(view, without)
         named = [name for name in self.key if name in frame.columns]
         if columns is None or set(named or self.schema) & set(columns):
-            result["copies:"] = _copies(frame, named if self.key and len(named) == len(self.key) else None)
+            result |= _copies(frame, named if self.key and len(named) == len(self.key) else None)
         if (
             self.snapshot
             and self.key
@@ -206,11 +209,27 @@ class Gauge:
                 result |= _coverage(frame, previous, list(self.key))
 
     def _odd_nulls(self, view: View, without: int | None) -> float:
-        patterns = null_patterns(view)
-        kinds, counts = np.unique(patterns, return_counts=True)
-        least = 1 if without is None else 2
-        odd = [count for one, count in zip(kinds, counts, strict=True) if self.null_patterns.get(int(one), 0) < least]
+        kinds, counts = np.unique(self.patterns(view), return_counts=True)
+        known = self.known_patterns(view, 1 if without is None else 2)
+        odd = [count for one, count in zip(kinds, counts, strict=True) if int(one) not in known]
         return float(sum(odd)) / max(view.height, 1)
+
+    def null_bit(self, column: str) -> int:
+        """Return the bit that a null in a column sets in its row's null pattern."""
+        return 1 << (list(self.schema).index(column) % 62)
+
+    def patterns(self, view: View) -> Ints:
+        """Return, per row, which of its columns are null together, as bits (0: none)."""
+        total = np.zeros(view.height, dtype=np.int64)
+        for series in view.frame:
+            if series.null_count():
+                total |= series.is_null().to_numpy() * np.int64(self.null_bit(series.name))
+        return cast(Ints, total)
+
+    def known_patterns(self, view: View, least: int = 1) -> set[int]:
+        """Return the null patterns that so many reference windows have, without the columns that the view lacks."""
+        present = sum({self.null_bit(name) for name in view.frame.columns})
+        return {one & present for one, count in self.null_patterns.items() if count >= least}
 
     def content(self) -> list[str]:
         """Return the columns whose values make up a row's content: not times, calendar parts or window names."""
@@ -247,20 +266,6 @@ def _marked(rows: Ints, clock: Ints) -> Ints:
     return cast(Ints, rows ^ (clock.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)))
 
 
-def null_weight(column: str) -> int:
-    """Return the number that a null in a column adds to its row's null pattern."""
-    return int(digest(column)[:12], 16)
-
-
-def null_patterns(view: View) -> Ints:
-    """Return, per row, a number that stands for which of its columns are null together (0: none)."""
-    total = np.zeros(view.height, dtype=np.int64)
-    for series in view.frame:
-        if series.null_count():
-            total += series.is_null().to_numpy() * null_weight(series.name)
-    return total
-
-
 def row_hashes(view: View, columns: Sequence[str]) -> Ints | None:
     """Return a hash of each row's content, equal for equal content whatever the integer or float type."""
     if len(columns) < 2 or not all(view.present(name) for name in columns):
@@ -276,11 +281,14 @@ def row_hashes(view: View, columns: Sequence[str]) -> Ints | None:
     return cast(Ints, view.arrays[slot])
 
 
-def _copies(frame: pl.DataFrame, key: list[str] | None) -> float:
+def _copies(frame: pl.DataFrame, key: list[str] | None) -> dict[str, float]:
+    """Share of rows that repeat a key; without a key, that repeat a row, and that come an even number of times."""
     if frame.height == 0:
-        return 0.0
-    part = frame.select(key) if key else frame
-    return 1 - part.n_unique() / frame.height
+        return {"copies:": 0.0}
+    if key:
+        return {"copies:": 1 - frame.select(key).n_unique() / frame.height}
+    _, counts = np.unique(frame.hash_rows(seed=0).to_numpy(), return_counts=True)
+    return {"copies:": 1 - len(counts) / frame.height, "paired:": float(counts[counts % 2 == 0].sum()) / frame.height}
 
 
 def _coverage(frame: pl.DataFrame, previous: pl.DataFrame, key: list[str]) -> dict[str, float]:

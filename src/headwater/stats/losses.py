@@ -10,7 +10,7 @@ import polars as pl
 from headwater.stats import measures
 from headwater.stats.cases import ABNORMAL, Candidate, Case
 from headwater.stats.categories import coded_columns
-from headwater.stats.gauge import null_patterns, null_weight, row_hashes
+from headwater.stats.gauge import row_hashes
 from headwater.stats.reference import column_of, metric_of
 from headwater.stats.repairs import Repair
 from headwater.stats.vocabulary import NULL
@@ -68,7 +68,7 @@ def _empty(case: Case) -> Iterator[Candidate]:
 def _cut(case: Case) -> Iterator[Candidate]:
     rows, usual = case.view.height, float(np.exp(case.usual("rows:")))
     if case.reference.snapshot:
-        if "uncovered:" in case.abnormal or ("rows:" in case.abnormal and not case.high("rows:")):
+        if rows < 0.97 * usual and ({"uncovered:", "rows:"} & set(case.abnormal)):
             share = case.value("uncovered:")
             lost = f"; {share:.0%} of the keys of the last snapshot are gone" if np.isfinite(share) else ""
             yield Candidate(
@@ -82,6 +82,7 @@ def _cut(case: Case) -> Iterator[Candidate]:
     if case.high("rows:") or rows > 0.97 * usual:
         return
     gone = [column_of(name) for name in case.abnormal if metric_of(name) == "gone"]
+    gone = [column for column in gone if not _is_outcome(case, column)]
     for column in gone:
         share = case.value(f"gone:{column}")
         if abs((1 - rows / usual) - share) < 0.5 * share:
@@ -129,8 +130,8 @@ def _nulls(case: Case) -> Iterator[Candidate]:
 
     Nulls that come together as they always did (a cancelled trip has no arrival) are the world's, however many.
     """
-    patterns = null_patterns(case.view)
-    known = case.reference.null_patterns
+    patterns = case.reference.patterns(case.view)
+    known = case.reference.known_patterns(case.view)
     odd = np.array([int(one) not in known for one in patterns])
     blamed = _emptied(case, patterns, odd) if case.r("nullpattern:") > ABNORMAL else []
     for column in blamed:
@@ -151,13 +152,13 @@ def _nulls(case: Case) -> Iterator[Candidate]:
 
 def _emptied(case: Case, patterns: np.ndarray, odd: np.ndarray) -> list[str]:
     """Return the columns whose nulls make the odd combinations odd: without them, the rest is known."""
-    known = case.reference.null_patterns
+    known = case.reference.known_patterns(case.view)
     found = []
     for series in case.view.frame:
         empty = series.is_null().to_numpy() & odd
         if empty.sum() < 0.3 * odd.sum():
             continue
-        rest = patterns[empty] - null_weight(series.name)
+        rest = patterns[empty] & ~np.int64(case.reference.null_bit(series.name))
         explained = np.mean([int(one) in known or int(one) == 0 for one in rest])
         if explained > 0.5 or (series.null_count() == series.len() and case.usual(f"null:{series.name}") < 0.5):
             found.append(series.name)
@@ -189,6 +190,12 @@ def _usual_top(case: Case, column: str) -> float:
     return float((vocabulary.by_window / np.maximum(vocabulary.rows, 1)[:, None]).max(initial=0.0))
 
 
+def _is_outcome(case: Case, column: str) -> bool:
+    """An outcome is a flag or a small number code that is not part of the key; text more often names an entity."""
+    few = case.reference.vocabularies[column].values.len() <= 6
+    return few and case.reference.schema[column] != pl.String and column not in case.reference.key
+
+
 def _outcomes(case: Case) -> Iterator[Candidate]:
     """One of a few outcomes is missing although it never was: the rows are gone, or another value stands for it."""
     for column in coded_columns(case):
@@ -207,9 +214,13 @@ def _outcomes(case: Case) -> Iterator[Candidate]:
             if typical * len(given) < 8 or now > 0.2 * least or now > 0.1 * typical:
                 continue
             related = case.about(column) | {name for name in case.abnormal if metric_of(name) in _TABLE}
+            fewer = 1 - case.view.height / float(np.exp(case.usual("rows:")))
+            if _is_outcome(case, column) and abs(fewer - typical) < 0.5 * typical:
+                related = _everything(case)
             text = f"{counts[code]} rows have `{column}` = {vocabulary.values[code]!r}, usually {typical:.0%} of them"
             if related:
-                yield _lost("missing_outcomes", column, text, frozenset(related))
+                prior = 1.0 if _is_outcome(case, column) else 0.9
+                yield _lost("missing_outcomes", column, text, frozenset(related), prior=prior)
 
 
 def _copied_columns(case: Case) -> Iterator[Candidate]:
@@ -229,7 +240,10 @@ def _copied_columns(case: Case) -> Iterator[Candidate]:
 
 def _factor(own: np.ndarray, other: np.ndarray) -> float | None:
     rows = np.isfinite(own) & np.isfinite(other) & (other != 0)
-    if rows.sum() < 10 or len(np.unique(other[rows])) < 4:
+    if rows.sum() < 10:
+        return None
+    kinds, counts = np.unique(other[rows], return_counts=True)
+    if len(kinds) < 4 or counts.max() > 0.8 * rows.sum():
         return None
     ratio = own[rows] / other[rows]
     middle = float(np.median(ratio))

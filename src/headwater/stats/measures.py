@@ -52,6 +52,8 @@ def number_metrics(values: Floats, decimals: int) -> dict[str, float]:
 def decimals_of(values: Floats) -> int:
     """Return how many decimals (at most 8) write 99 % of the values exactly; 9 when none do."""
     given = values[np.isfinite(values)]
+    if not len(given):
+        return 9
     if len(given) > 4000:
         given = given[:: len(given) // 4000]
     for places in range(9):
@@ -112,6 +114,12 @@ def time_metrics(elapsed: Floats, length: float, wrap: bool) -> dict[str, float]
     result["outside"] = float(np.mean((given < -1e-9) | (given >= 1.0)))
     result["first"], result["middle"], result["last"] = float(given[0]), at(given, 0.5), float(given[-1])
     return result
+
+
+def within_hour(elapsed: Floats) -> Ints:
+    """Return the second of the hour of each time that is given."""
+    given = elapsed[np.isfinite(elapsed)]
+    return np.round(given * 3600).astype(np.int64) % 3600
 
 
 def slots_of(elapsed: Floats, length: float) -> Ints:

@@ -18,7 +18,7 @@ import polars as pl
 from headwater.core.errors import DataError
 from headwater.core.windows import Window
 from headwater.stats import measures
-from headwater.stats.gauge import Gauge, null_patterns, row_hashes
+from headwater.stats.gauge import Gauge, row_hashes
 from headwater.stats.profiles import Clockwork
 from headwater.stats.regressions import Consistency
 from headwater.stats.relations import find_calendars, find_linear, find_lookups
@@ -28,28 +28,18 @@ from headwater.stats.vocabulary import Vocabulary
 CAP = 100.0
 _ONE_SIDED = frozenset(
     (
-        *(
-            "unseen",
-            "fine",
-            "gone",
-            "moved",
-            "top",
-            "outside",
-            "hours",
-            "phase",
-            "course",
-            "copies",
-            "replay",
-            "repeat",
-        ),
-        *("calendar", "linear", "lookup", "fit", "scatter", "nullpattern", "uncovered", "churn", "dtype", "schema"),
+        *("unseen", "fine", "gone", "moved", "top", "outside", "grain", "hours", "phase", "course"),
+        *("copies", "paired", "repeat", "replay", "calendar", "linear", "lookup", "fit", "scatter"),
+        *("nullpattern", "uncovered", "churn", "dtype", "schema"),
     )
 )
 _FLOORS = {
-    **dict.fromkeys(("null", "fine", "gone", "outside", "copies", "calendar", "linear", "lookup", "nullpattern"), 0.02),
+    **dict.fromkeys(
+        ("null", "fine", "gone", "outside", "grain", "copies", "calendar", "linear", "lookup", "nullpattern"), 0.02
+    ),
     **dict.fromkeys(("unseen", "uncovered", "churn"), 0.03),
     **dict.fromkeys(("zero", "negative", "moved", "middle", "log10", "log50", "log90"), 0.05),
-    **dict.fromkeys(("top", "most", "rows", "fit", "scatter", "dtype", "schema"), 0.1),
+    **dict.fromkeys(("top", "most", "paired", "rows", "fit", "scatter", "dtype", "schema"), 0.1),
     **{"first": 0.045, "last": 0.045, "hours": 0.08, "phase": 8.0, "course": 4.0, "replay": 0.04, "repeat": 0.04},
 }
 _BY_ROWS = frozenset(
@@ -171,13 +161,15 @@ def _learn(reference: Reference) -> None:
     matrix = {name: np.concatenate([view.number(name) for view in views]) for name in amounts}
     reference.consistency = Consistency.of(matrix)
     if reference.time is not None and reference.time in reference.schema:
+        seconds = np.unique(np.concatenate([measures.within_hour(view.elapsed(reference.time)) for view in views]))
+        reference.grain = seconds if len(seconds) <= 60 else None
         reference.clockwork = Clockwork.of(reference.time, amounts, views)
     reference.hashes = [
         np.zeros(0, dtype=np.uint64) if (h := row_hashes(view, reference.content())) is None else h for view in views
     ]
     reference.clocks = [reference.clock(view) for view in views]
     for view in views:
-        for one in np.unique(null_patterns(view)):
+        for one in np.unique(reference.patterns(view)):
             reference.null_patterns[int(one)] = reference.null_patterns.get(int(one), 0) + 1
     measured = [reference.measure(view, without=place) for place, view in enumerate(views)]
     _calibrate(reference, measured)
@@ -280,5 +272,5 @@ def _floor(reference: Reference, name: str, center: float, given: Floats) -> flo
     floor = _FLOORS.get(metric, 0.05)
     rows = float(np.median([frame.height for frame in reference.frames]))
     if metric in _BY_ROWS:
-        return max(floor, 2 / rows)
+        return max(floor, min(2 / rows, 0.25))
     return floor

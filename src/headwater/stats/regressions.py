@@ -61,14 +61,26 @@ class Consistency:
         """Tell whether a change of these columns can change the metrics."""
         return columns is None or bool(set(columns) & set(self.columns))
 
-    def metrics(self, view: View) -> dict[str, float]:
-        """Return, per explained column, the median residual (``fit``) and the 75 % size of residuals (``scatter``)."""
+    def _scaled(self, view: View) -> Floats:
         present = [view.present(name) for name in self.columns]
         columns = [
             view.number(name) if here else np.full(view.height, np.nan)
             for name, here in zip(self.columns, present, strict=True)
         ]
-        scaled = (np.column_stack(columns) - self.means) / self.spreads
+        return (np.column_stack(columns) - self.means) / self.spreads
+
+    def predicted(self, view: View, column: str) -> Floats | None:
+        """Return what a column's values would be by the others; None for a column that they do not explain."""
+        if column not in self.explained:
+            return None
+        place = list(self.columns).index(column)
+        scaled = self._scaled(view)
+        scaled = np.clip(np.where(np.isfinite(scaled), scaled, 0.0), -1e3, 1e3)
+        return cast(Floats, (scaled @ self.weights[:, place]) * self.spreads[place] + self.means[place])
+
+    def metrics(self, view: View) -> dict[str, float]:
+        """Return, per explained column, the median residual (``fit``) and the 75 % size of residuals (``scatter``)."""
+        scaled = self._scaled(view)
         given = np.isfinite(scaled)
         scaled = np.where(given, scaled, 0.0)
         residuals = scaled - np.clip(scaled, -1e3, 1e3) @ self.weights

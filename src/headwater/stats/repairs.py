@@ -5,7 +5,7 @@ A `Repair` is plain data, so that it can be stored with an incident and applied 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ import polars as pl
 from headwater.core.errors import DataError, UnknownName
 from headwater.stats.reference import Reference
 from headwater.stats.texts import canonical_form, parse
-from headwater.stats.views import kind_of, numbers, texts
+from headwater.stats.views import hours, kind_of, numbers, texts, whole
 
 CAST, FILL, RECODE = "cast", "fill", "recode"
 
@@ -88,16 +88,24 @@ def _affine(parameters: Mapping[str, Any], frame: pl.DataFrame, reference: Refer
         places = reference.decimals.get(name, 9)
         # Otherwise undo only the last bits that the arithmetic added, so that 45.0 is 45.0 again.
         value = value.round(places) if factor.get("round") and places <= 8 else value.round_sig_figs(12)
-        if name in reference.schema and reference.schema[name].is_integer():
-            whole = (value - value.round()).abs().max() < 1e-6
-            rounded = frame.select(whole).item()
-            value = value.round().cast(reference.schema[name]) if rounded or factor.get("round") else value
         where = parameters.get("where")
         if where:
             value = (
                 pl.when(pl.col(where["column"]).cast(pl.String) == where["value"]).then(value).otherwise(pl.col(name))
             )
         columns.append(value.alias(name))
+    return _settled(frame.with_columns(columns), parameters["columns"], reference)
+
+
+def _settled(frame: pl.DataFrame, names: Iterable[str], reference: Reference) -> pl.DataFrame:
+    """Give repaired numbers their usual type back where that loses nothing."""
+    columns = []
+    for name in names:
+        dtype, series = reference.schema.get(name), frame.get_column(name)
+        if dtype is None or not (dtype.is_numeric() and series.dtype.is_float() and dtype.is_integer()):
+            continue
+        if whole(series):
+            columns.append(series.round().cast(dtype, strict=False))
     return frame.with_columns(columns)
 
 
@@ -126,8 +134,6 @@ def _time_shift(parameters: Mapping[str, Any], frame: pl.DataFrame, reference: R
 
 
 def _clock(series: pl.Series, zone: float, reference: Reference) -> Any:
-    from headwater.stats.views import hours
-
     naive = getattr(series.dtype, "time_zone", None) is None
     return hours(series) - (zone if naive and reference.naive_local else 0.0)
 
@@ -242,7 +248,7 @@ def _to_null(parameters: Mapping[str, Any], frame: pl.DataFrame, reference: Refe
         else:
             hit = series.cast(pl.String).is_in([str(value) for value in values]).fill_null(False)
         columns.append(series.set(hit, None).alias(name))
-    return frame.with_columns(columns)
+    return _settled(frame.with_columns(columns), parameters["columns"], reference)
 
 
 def _fill(parameters: Mapping[str, Any], frame: pl.DataFrame, reference: Reference) -> pl.DataFrame:

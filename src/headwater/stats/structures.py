@@ -13,7 +13,7 @@ from headwater.stats.repairs import Repair, apply
 from headwater.stats.texts import ways
 from headwater.stats.views import kind_matches
 
-_FORM = 4.0
+_FORM, _READ = 4.0, 50.0
 
 
 def propose_names(case: Case) -> Iterator[Candidate]:
@@ -65,10 +65,10 @@ def propose_types(case: Case) -> Iterator[Candidate]:
         if how:
             chosen[name] = how
             text = f"`{name}` is {_type(frame.schema[name])}, usually {_type(dtype)}"
-            yield Candidate(Repair("cast", "type_change", {"columns": {name: how}}), text, limit=_FORM)
+            yield Candidate(Repair("cast", "type_change", {"columns": {name: how}}), text, limit=_READ)
     if len(chosen) > 1:
         text = f"the types of `{'`, `'.join(chosen)}` changed"
-        yield Candidate(Repair("cast", "type_change", {"columns": chosen}), text, limit=_FORM)
+        yield Candidate(Repair("cast", "type_change", {"columns": chosen}), text, limit=_READ)
 
 
 def _type(dtype: pl.DataType) -> str:
@@ -97,20 +97,32 @@ def propose_copies(case: Case) -> Iterator[Candidate]:
     """Yield removals of rows that are here twice, or that an earlier window already had."""
     reference, rows = case.reference, case.view.height
     usual = float(np.exp(case.usual("rows:")))
-    if "copies:" in case.abnormal and case.high("copies:"):
+    if {"copies:", "paired:"} & set(case.abnormal):
         share = case.value("copies:")
         text = f"{share:.0%} of the {rows} rows repeat another row; a window usually has {usual:.0f} rows"
         key = [name for name in reference.key if name in case.view.raw.columns]
         if key and len(key) == len(reference.key):
             yield Candidate(Repair("deduplicate", "duplicate_load", {"key": key}), text, column="")
         else:
-            yield Candidate(Repair("deduplicate", "duplicate_load", {"key": []}), text, column="")
-            for copies in dict.fromkeys((2, max(2, round(rows / max(usual, 1))))):
-                yield Candidate(Repair("deduplicate", "duplicate_load", {"key": [], "copies": copies}), text, column="")
+            # Some tables have equal rows by nature; then every row twice is not the same as every row once.
+            natural = case.usual("copies:") > 0.001
+            for copies in [_times(case.view.raw)]:
+                parameters = {"key": [], "copies": copies}
+                yield Candidate(
+                    Repair("deduplicate", "duplicate_load", parameters), text, column="", cost=1 + (not natural)
+                )
+            yield Candidate(Repair("deduplicate", "duplicate_load", {"key": []}), text, column="", cost=1 + natural)
     time = reference.time
     if time and (f"outside:{time}" in case.abnormal or ("rows:" in case.abnormal and case.high("rows:"))):
         text = f"{rows} rows where {usual:.0f} are usual, among them rows of earlier windows"
         yield Candidate(Repair("drop_delivered", "duplicate_load", {}), text, column="")
+
+
+def _times(frame: pl.DataFrame) -> int:
+    """Return how often every row is here: the largest number that divides the count of nearly every row, at least 2."""
+    _, counts = np.unique(frame.hash_rows(seed=0).to_numpy(), return_counts=True)
+    whole = (times for times in (5, 4, 3, 2) if counts[counts % times == 0].sum() > 0.9 * counts.sum())
+    return next(whole, 2)
 
 
 def propose_dependencies(case: Case) -> Iterator[Candidate]:

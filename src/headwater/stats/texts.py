@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from headwater.stats.views import whole
+
 RULES = ("case", "space", "punctuation", "zeros", "decimal", "prefix", "suffix")
 DATE_FORMATS = (
     "%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M:%S%.fZ", "%Y-%m-%dT%H:%M:%S%.f",
@@ -117,4 +119,7 @@ def ways(series: pl.Series, dtype: pl.DataType) -> list[str]:
         return ["whole", "float"] if series.dtype.is_float() else ["same"]
     if series.dtype == pl.String and dtype.is_numeric():
         return ["point", "comma"]
+    if series.dtype.is_float() and dtype.is_integer():
+        # Fractions are not a matter of type: cutting them off would hide what happened.
+        return ["same"] if whole(series) else []
     return ["same"]

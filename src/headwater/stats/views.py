@@ -39,6 +39,13 @@ def numbers(series: pl.Series) -> Floats:
     return cast(Floats, values)
 
 
+def whole(series: pl.Series) -> bool:
+    """Tell whether a numeric column holds whole numbers only."""
+    values = numbers(series)
+    values = values[np.isfinite(values)]
+    return bool(np.all(np.abs(values - np.round(values)) < 1e-6))
+
+
 def hours(series: pl.Series) -> Floats:
     """Return a date or datetime column as hours since 1970 (a naive time is taken as UTC), nulls as NaN."""
     micros = series.cast(pl.Datetime("us")).to_physical() if series.dtype == pl.Date else series.dt.epoch("us")

@@ -83,8 +83,8 @@ class Vocabulary:
         codes[values.is_null().to_numpy()] = NULL
         return cast(Ints, codes)
 
-    def near(self, values: Floats, tolerance: float) -> Ints:
-        """Return the code of the nearest known number within a tolerance (at least one part in a million)."""
+    def near(self, values: Floats, tolerance: float, part: float = 1e-6) -> Ints:
+        """Return the code of the nearest known number within a tolerance, at least a part of the number."""
         codes = np.full(len(values), NULL, dtype=np.int64)
         given = np.isfinite(values)
         if not given.any():
@@ -97,7 +97,7 @@ class Vocabulary:
         right = np.searchsorted(known, asked).clip(0, len(known) - 1)
         left = (right - 1).clip(0)
         nearest = np.where(np.abs(known[left] - asked) < np.abs(known[right] - asked), left, right)
-        close = np.abs(known[nearest] - asked) <= np.maximum(tolerance, 1e-6 * np.maximum(np.abs(asked), 1e-3))
+        close = np.abs(known[nearest] - asked) <= np.maximum(tolerance, part * np.maximum(np.abs(asked), 1e-3))
         codes[given] = np.where(close, order[nearest], UNSEEN)
         return codes
 
