@@ -14,7 +14,7 @@ from typing import Any
 
 import cloudpickle
 
-from headwater.adapters.fingerprint import Fingerprint, Reached, absolute_name, is_project_module
+from headwater.adapters.fingerprint import Fingerprint, Reached, absolute_name, is_dispatch, is_project_module
 from headwater.core.project import Project
 
 _registering = threading.Lock()
@@ -35,6 +35,10 @@ class _Pickler(cloudpickle.Pickler):
             return Project, (obj.name, obj.every, obj.timezone, obj.holidays)
         if isinstance(obj, functools._lru_cache_wrapper):
             return _cached, (obj.__wrapped__, obj.cache_parameters())
+        if isinstance(obj, functools.cached_property):
+            return _cached_property, (obj.func, obj.attrname)
+        if isinstance(obj, types.FunctionType) and is_dispatch(obj):
+            return _dispatch, (dict(obj.registry),)  # type: ignore[attr-defined]
         reduced = super().reducer_override(obj)
         if isinstance(obj, type) and isinstance(reduced, tuple) and "skeleton" in reduced[0].__name__:
             # cloudpickle tells classes apart by a random id; the class's meaning gives equal bytes for equal classes
@@ -46,6 +50,19 @@ class _Pickler(cloudpickle.Pickler):
 
 def _cached(function: Any, parameters: Mapping[str, Any]) -> Any:
     return functools.lru_cache(**parameters)(function)
+
+
+def _cached_property(function: Any, name: str) -> Any:
+    made = functools.cached_property(function)
+    made.attrname = name
+    return made
+
+
+def _dispatch(registry: Mapping[type, Any]) -> Any:
+    made = functools.singledispatch(registry[object])
+    for kind, function in registry.items():
+        made.register(kind, function)
+    return made
 
 
 def dump(value: Any, fingerprint: Fingerprint, reached: Reached) -> bytes:

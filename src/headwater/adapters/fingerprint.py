@@ -70,6 +70,11 @@ def is_project_class(cls: type) -> bool:
     return True if module is None else is_project_module(module)
 
 
+def is_dispatch(function: types.FunctionType) -> bool:
+    """Tell whether a function was made by `functools.singledispatch`."""
+    return function.__globals__ is vars(functools) and hasattr(function, "registry")
+
+
 @dataclass
 class Reached:
     """What was met on the way through an object.
@@ -187,11 +192,12 @@ class _Walk:
         scope = function.__globals__
         own = is_project_function(function)
         if not own and not root and _importable(function):
-            yield f"function {function.__module__}.{function.__qualname__}"
+            yield f"function {scope['__name__']}.{function.__qualname__}"
             return
-        if scope is vars(functools) and hasattr(function, "registry"):  # singledispatch keeps a cache beside it
+        if is_dispatch(function):  # it keeps a cache beside what it means
             yield "singledispatch"
-            yield from sorted(self.digest((kind, item)) for kind, item in function.registry.items())
+            registry: Mapping[type, Any] = function.registry  # type: ignore[attr-defined]
+            yield from sorted(self.digest((kind, item)) for kind, item in registry.items())
             return
         yield "function"
         if own and scope.get("__file__"):
@@ -288,9 +294,9 @@ class _Walk:
         for name, item in sorted(vars(cls).items()):
             if name in _CLASS_NOISE or (issubclass(cls, enum.Enum) and not isinstance(item, types.FunctionType)):
                 continue
-            yield f"has {name}"
             if isinstance(item, (types.MemberDescriptorType, types.GetSetDescriptorType)):
                 continue
+            yield f"has {name}"
             self._note(f"{cls.__qualname__}.{name}", item)
             yield self.digest(item)
 
@@ -363,6 +369,9 @@ class _Walk:
             return
         yield "object"
         for item in reduced[:3]:
+            if isinstance(item, dict):  # what a cached property has worked out is not state
+                names = [name for name in item if isinstance(_static(cls, name), functools.cached_property)]
+                item = {name: each for name, each in item.items() if name not in names}
             yield self.digest(item)
         for item in reduced[3:5]:
             yield self.digest(list(item) if item is not None else None)
@@ -387,10 +396,15 @@ def _leaf(value: str | bytes) -> str:
 
 
 def _importable(function: types.FunctionType) -> bool:
-    found: Any = sys.modules.get(function.__module__ or "")
+    """Tell whether a library's function can be named. What a library's decorator made of project code cannot."""
+    found: Any = sys.modules.get(function.__globals__.get("__name__") or "")
     for name in function.__qualname__.split("."):
         found = getattr(found, name, None)
     return found is function
+
+
+def _static(cls: type, name: Any) -> Any:
+    return next((vars(each)[name] for each in cls.__mro__ if name in vars(each)), None)
 
 
 def absolute_name(name: str, level: int, package: str) -> str:

@@ -200,7 +200,14 @@ def _described(value: Any) -> str:
 
 
 def _served(model: Model, features: pl.DataFrame) -> pl.DataFrame:
-    served = features if model.serve is None else model.serve(features)
+    try:
+        served = features if model.serve is None else model.serve(features)
+    except HeadwaterError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"serving the features of model `{model.name}` fails: {type(error).__name__}: {error}"
+        ) from error
     if served.height != features.height:
         raise ModelError(
             f"serving turns {features.height} feature rows into {served.height}", hint="serve one row per entity"

@@ -201,6 +201,39 @@ def test_frames_and_arrays_count_by_content(write, store):
     assert FileCodeStore(store.folder).load(code)() == (3, 3.0, ["a", None])
 
 
+def test_what_a_librarys_decorator_wraps_counts(write, store):
+    text = """
+        import contextlib, dataclasses, functools
+        @contextlib.contextmanager
+        def opened(x):
+            yield x + {0}
+        @dataclasses.dataclass(frozen=True)
+        class Rate:
+            by: int
+            @functools.cached_property
+            def twice(self):
+                return 2 * self.by
+        @functools.singledispatch
+        def apply(rate, x):
+            return x
+        @apply.register
+        def _(rate: Rate, x):
+            return rate.twice * x
+        RATE = Rate(3)
+        def f(x):
+            with opened(x) as y:
+                return apply(RATE, y) + apply(None, 1)
+        """
+    module = write(text.format(1))
+    code = store.put(module.f)
+    assert module.f(1) == 13
+    assert store.put(module.f) == code  # though caches have filled
+    assert FileCodeStore(store.folder).load(code)(1) == 13
+    assert store.put(write(text.format(2)).f) != code
+    assert store.put(write(text.format(1).replace("2 * self", "3 * self")).f) != code
+    assert store.put(write(text.format(1).replace("Rate(3)", "Rate(4)")).f) != code
+
+
 def test_functions_that_call_each_other_end(write, store):
     text = "def even(n):\n    return n == 0 or odd(n - 1)\ndef odd(n):\n    return n != 0 and even(n - {0})\n"
     module = write(text.format(1))
@@ -214,6 +247,11 @@ def test_functions_that_call_each_other_end(write, store):
 def test_the_hash_is_the_same_in_every_process(write, store, tmp_path):
     module = write(
         """
+        import decimal, enum, re, zoneinfo
+        import polars as pl
+        class Colour(enum.Enum):
+            RED = 1
+        VALUES = [pl.col("a") * 2, re.compile("a+", re.I), Colour.RED, zoneinfo.ZoneInfo("UTC"), decimal.Decimal("1.2")]
         WORDS = {"alpha", "beta", "gamma", "delta"}
         TABLE = {"a": frozenset({"x", "y", "z"}), "b": [1.5, None]}
         class Rule:
@@ -222,7 +260,7 @@ def test_the_hash_is_the_same_in_every_process(write, store, tmp_path):
                 return x in self.words
         RULE = Rule()
         def f(x):
-            return RULE.holds(x) or x in TABLE["a"] or x in {"p", "q", "r"}
+            return VALUES and RULE.holds(x) or x in TABLE["a"] or x in {"p", "q", "r"}
         """
     )
     program = f"""

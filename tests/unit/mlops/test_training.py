@@ -105,6 +105,25 @@ def test_the_score_function_is_not_shown_the_outcome():
     train(project, model, shop.orders(), 1)
 
 
+def test_held_out_rows_are_scored_as_they_would_be_served():
+    def serve(features):
+        return features.select("order", "price", size=pl.col("size") * 1)
+
+    def strict(parts, served):
+        assert served.columns == ["order", "price", "size"]
+        return shop.score(parts, served)
+
+    project, model = shop.project(serve=serve, score=strict)
+    train(project, model, shop.orders(), 1)
+    for bad, message in (
+        (lambda f: f.head(3), "600 feature rows into 3"),
+        (lambda f: f.select("x"), "serving the features"),
+    ):
+        project, model = shop.project(serve=bad)
+        with pytest.raises(ModelError, match=message):
+            train(project, model, shop.orders(), 1)
+
+
 def test_bad_frames_are_refused():
     project, model = shop.project()
     frame = shop.orders()
