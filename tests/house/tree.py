@@ -38,7 +38,9 @@ def repository_files() -> Iterator[Path]:
     if listed.returncode == 0:
         names = [name for name in listed.stdout.decode().split("\0") if name]
     else:
-        names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if ".venv" not in path.parts]
+        found = [path.relative_to(ROOT) for path in ROOT.rglob("*")]
+        aside = {"build", "dist", "demo", "__pycache__"}
+        names = [str(path) for path in found if not any(part in aside or part[0] == "." for part in path.parts)]
     for name in names:
         if (ROOT / name).is_file():
             yield ROOT / name
