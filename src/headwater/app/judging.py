@@ -25,14 +25,15 @@ SURE = 0.5
 def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tuple[list[Evidence], list[Finding]]:
     """Diagnose each source of a run that is unusual itself or feeds something that is structurally wrong."""
     time = line.services.clock.now()
-    alarmed = {finding.subject for finding in findings if finding.severity == "alarm"}
+    feeding: set[str] = set()
+    for alarmed in {finding.subject for finding in findings if finding.severity == "alarm"}:
+        feeding |= line.above(alarmed)
     unusual = {finding.subject for finding in findings}
     evidence: list[Evidence] = []
     extra: list[Finding] = []
     for name, asset in line.assets.items():
         subject = line.ref(name)
-        below = {line.ref(child) for child in line.replay().descendants(name)} if alarmed else set()
-        if asset.recomputable or not (subject in unusual or alarmed & below):
+        if asset.recomputable or subject not in unusual | feeding:
             continue
         key = line.calendar.shift(line.calendar.window(run), -asset.lag).key
         found = diagnosis(line, name, key, _start(line, subject, key))

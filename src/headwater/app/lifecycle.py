@@ -70,6 +70,7 @@ def train(
     version, run = line.services.tracking().log_version(
         name,
         parts=trained.parts,
+        score=model.score,
         params=trained.params,
         metrics=trained.metrics,
         tags={"code": code, "windows": f"{keys[0]}..{keys[-1]}", **{f"part.{k}": v for k, v in hashes.items()}},

@@ -10,9 +10,12 @@ from headwater.core.records import Verdict
 from headwater.dataops.contracts import add_check
 from headwater.triage.incidents import Incident
 
-_STRUCTURAL = ("min_hours", "max_hours", "mean_hours", "offset", "key_match", "rows", "duplicate_share", "null_share",
+_STRUCTURAL = ("min_hours", "max_hours", "mean_hours", "key_match", "rows", "duplicate_share", "null_share",
                "unseen_share", "repeat_share", "nan_share")  # fmt: skip
-_MARGIN = 0.25
+_MARGIN = 0.5
+"""How far outside the accepted range a bad window must lie, and half of it the room the check leaves, in widths."""
+_FLOOR = {"rows": 0.1, "min_hours": 0.02, "max_hours": 0.02}
+"""Least width of a range as a share of its level: what was constant so far may still breathe a little."""
 
 
 def prevent(line: Line, incident: Incident) -> dict[str, Any]:
@@ -24,7 +27,8 @@ def prevent(line: Line, incident: Incident) -> dict[str, Any]:
     verdict = incident.verdict
     assert verdict is not None and verdict.remedy is not None
     name = str(verdict.remedy.parameters.get("asset", verdict.subject.rsplit("/", 1)[-1]))
-    check = _of_source(line, name, verdict) or _of_change(line, name, verdict)
+    source = not line.assets[name].recomputable
+    check = (_of_source(line, name, verdict) if source else None) or _of_change(line, name, verdict)
     known = {item.get("name") for _, item in line.contracts[name].checks()} if name in line.contracts else set()
     if line.config is not None and name in line.contracts and check["name"] not in known:
         add_check(line.config.contracts, name, {key: check[key] for key in _WRITTEN if key in check})
@@ -44,28 +48,28 @@ def _of_source(line: Line, name: str, verdict: Verdict) -> dict[str, Any] | None
     bad = [profiles[key].values for key in windows if key in profiles]
     if len(good) < 14 or not bad:
         return None
-    best: tuple[float, str, float, float] | None = None
+    best: tuple[bool, float, str, float, float] | None = None
     for metric in bad[0]:
         known = [float(item[metric]) for item in good if metric in item]
         seen = [float(item[metric]) for item in bad if metric in item]
-        if len(known) < len(good) * 0.9 or not seen:
+        if len(known) < len(good) or len(seen) < len(bad):
             continue
         low, high = min(known), max(known)
-        width = max(high - low, abs(high) * 0.01, 1e-6)
+        level = max(abs(low), abs(high))
+        width = max(high - low, level * _FLOOR.get(metric.split(".")[0], 0.05), 0.01)
         gap = min(max(low - value, value - high) for value in seen) / width
-        gap *= 2.0 if metric.split(".")[0] in _STRUCTURAL else 1.0
-        if gap > _MARGIN and (best is None or gap > best[0]):
-            margin = _MARGIN / 2 * width
-            best = (gap, metric, low - margin, high + margin)
+        rank = (metric.split(".")[0] in _STRUCTURAL, gap)
+        if gap > _MARGIN and (best is None or rank > best[:2]):
+            best = (*rank, metric, low - _MARGIN / 2 * width, high + _MARGIN / 2 * width)
     if best is None:
         return None
-    _, metric, low, high = best
+    _, _, metric, low, high = best
     return {
         "name": f"{metric.replace('.', '_')}_in_band",
         "type": "custom",
         "engine": "headwater",
         "implementation": {"metric": metric},
-        "mustBeBetween": [round(low, 6), round(high, 6)],
+        "mustBeBetween": [float(f"{low:.6g}"), float(f"{high:.6g}")],
         "dimension": "conformity",
         "severity": "warning",
         "description": f"added when {verdict.incident} was closed; it would have failed from {verdict.start_window}",

@@ -10,7 +10,6 @@ from headwater.app.arrival import REFERENCE_WINDOWS, normal_keys
 from headwater.app.line import Line
 from headwater.core.assets import Asset
 from headwater.core.windows import Window
-from headwater.dataops.delivery import read_parents
 from headwater.stats.links import Parent
 from headwater.stats.profile import known_values, profile
 from headwater.stats.tables import compare
@@ -71,7 +70,9 @@ def _known(line: Line, asset: Asset) -> Mapping[str, frozenset[str]]:
     return line.known[asset.name]
 
 
-def change_metrics(line: Line, asset: Asset, frame: pl.DataFrame, window: Window) -> dict[str, float]:
+def change_metrics(
+    line: Line, asset: Asset, frame: pl.DataFrame, window: Window, parents: Mapping[str, pl.DataFrame]
+) -> dict[str, float]:
     """Measure what prevention checks of code and releases look at, before the frame is written."""
     deployment = None
     if (model := line.model_of(asset.name)) is not None:
@@ -79,7 +80,6 @@ def change_metrics(line: Line, asset: Asset, frame: pl.DataFrame, window: Window
     found = {RELEASE_MISMATCH: 0.0 if deployment is None else float(len(deployment.mismatch)), CHANGE_SHARE: 0.0}
     accepted, present = line.state.accepted.get(asset.name), line.mechanism(asset.name)
     if asset.recomputable and ".." not in window.key and accepted is not None and present != accepted:
-        frames, _ = read_parents(line.calendar, asset, line.assets, line.services.tables, window)
-        expected = line.compute(asset.name, accepted)(frames, window)
+        expected = line.compute(asset.name, accepted)(parents, window)
         found[CHANGE_SHARE] = compare(frame, expected, asset.key).share
     return found

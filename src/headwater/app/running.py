@@ -70,8 +70,10 @@ def one(line: Line, asset: Asset, mechanism: Mechanism, window: Window, run_key:
     run_id = events.run_id_of(asset.name, run_key, mechanism.id, time.isoformat())
     checked: list[CheckResult] = []
 
-    def check(made: Asset, frame: pl.DataFrame, at: Window) -> Sequence[Any]:
-        checked.extend(contract_results(line, made, frame, at))
+    def check(
+        made: Asset, frame: pl.DataFrame, at: Window, parents: Mapping[str, pl.DataFrame]
+    ) -> Sequence[Any]:
+        checked.extend(contract_results(line, made, frame, at, parents))
         if failing := broken(checked):
             first = failing[0]
             error = ContractBroken(
@@ -112,14 +114,17 @@ def one(line: Line, asset: Asset, mechanism: Mechanism, window: Window, run_key:
     return delivery
 
 
-def contract_results(line: Line, asset: Asset, frame: pl.DataFrame, window: Window) -> list[CheckResult]:
+def contract_results(
+    line: Line, asset: Asset, frame: pl.DataFrame, window: Window, parents: Mapping[str, pl.DataFrame]
+) -> list[CheckResult]:
     """Execute an asset's contract on a frame; empty when it has none."""
     contract = line.contracts.get(asset.name)
     if contract is None:
         return []
     metrics: dict[str, float] = {}
     if contract.needs_metrics:
-        metrics = profile_of(line, asset, frame, window, {}) | change_metrics(line, asset, frame, window)
+        metrics = profile_of(line, asset, frame, window, parents)
+        metrics |= change_metrics(line, asset, frame, window, parents)
     return execute(contract, frame, window=window, metrics=metrics)
 
 

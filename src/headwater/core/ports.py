@@ -136,8 +136,12 @@ class Tracking(Protocol):
         params: Mapping[str, Any],
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
+        score: Any = None,
     ) -> tuple[str, str]:
-        """Log a training run and register a model version; return (version, tracking run id)."""
+        """Log a training run and register a model version; return (version, tracking run id).
+
+        With ``score``, a plain client of the registry can load the version and score with it.
+        """
         ...
 
     def set_alias(self, model: str, alias: str, version: str) -> None:

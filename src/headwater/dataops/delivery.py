@@ -16,8 +16,9 @@ from headwater.core.errors import DataError, HeadwaterError
 from headwater.core.ports import TableStore, TableVersion
 from headwater.core.windows import Calendar, Window
 
-Check = Callable[[Asset, pl.DataFrame, Window], Sequence[Any]]
-"""Executes the contract of an asset on a frame before it is written; raises `ContractBroken` to refuse it."""
+Check = Callable[[Asset, pl.DataFrame, Window, Mapping[str, pl.DataFrame]], Sequence[Any]]
+"""Executes the contract of an asset on a frame (with its parents) before it is written; raises `ContractBroken` to
+refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def deliver(
     try:
         frame = _computed(asset, compute, frames, window)
         pieces = cut(calendar, asset, frame, window)
-        checks = tuple(check(asset, frame, window))
+        checks = tuple(check(asset, frame, window, frames))
     except DataError as error:
         broken = tuple(getattr(error, "checks", ()))
         return Delivery(asset.name, window, "FAIL", mechanism, inputs, checks=broken, error=error)

@@ -29,7 +29,7 @@ def choose(case: Case, culprit: Weighed, probability: float, effect: Effect | No
 
 
 def _act(case: Case, culprit: Weighed, keys: tuple[str, ...]) -> Remedy:
-    name, target = culprit.asset, case.blame(culprit.asset)
+    name, target = culprit.asset, culprit.subject(case)
     layer = case.assets[name].layer
     touches = tuple(
         case.ref(below)
@@ -39,7 +39,7 @@ def _act(case: Case, culprit: Weighed, keys: tuple[str, ...]) -> Remedy:
     if layer in _LOGS and name in case.accepted:
         accepted = case.accepted[name]
         return Remedy(
-            action="rollback_model" if layer == "prediction" else "rollback_code",
+            action="rollback_model" if culprit.kind == "release" else "rollback_code",
             target=target,
             parameters={"code": accepted.code, "parts": dict(accepted.parts), "asset": name},
             windows=keys,

@@ -86,8 +86,17 @@ class Case:
 
     @property
     def named(self) -> Mapping[str, str]:
-        """Asset names by the references that findings use."""
-        return {write(name): name for name in self.assets for write in (self.ref, self.blame)}
+        """Asset names by the references that findings use; a model stands for its labels, which judge it."""
+        named = {write(name): name for name in self.assets for write in (self.ref, self.blame)}
+        return named | {self.ref(model.name).replace("dataset:", "model:"): model.labels for model in self.models}
+
+    @property
+    def broken(self) -> bool:
+        """Whether something is wrong that weather and customers do not do: an alarm on structure, code or parts."""
+        return any(
+            finding.severity == "alarm" and finding.monitor not in ("performance", "distribution", "business")
+            for finding in self.findings
+        )
 
     def keys(self, asset: str) -> list[str]:
         """An asset's own windows in the incident."""
@@ -111,6 +120,10 @@ class Weighed:
     since: str = ""
     kind: Literal["code", "source", "release", "world", "none"] = "code"
     causes: tuple[str, ...] = ()
+
+    def subject(self, case: Case) -> str:
+        """What is blamed: the deployment for what a server loaded, otherwise the asset whose code or rows failed."""
+        return case.blame(self.asset) if self.kind == "release" else case.ref(self.asset)
 
 
 def weigh(case: Case) -> list[Weighed]:
@@ -294,9 +307,9 @@ def _source(case: Case, name: str) -> Weighed:
     if findings:
         worst = max(findings, key=lambda finding: finding.score)
         return Weighed(
-            name, "", -1.5, False,
+            name, "abnormal_values", -1.5 + min(3.0, math.log(max(1.0, worst.score / 2))), False,
             f"its values are unusual ({worst.metric}, exceedance {worst.score:.1f}), but no fault has that signature",
-            {"exceedance": worst.score}, kind="source", causes=causes,
+            {"exceedance": worst.score}, since=worst.window, kind="source", causes=causes,
         )  # fmt: skip
     return Weighed(name, "", -5.0, True, "its tables look as they always did", kind="source")
 
@@ -365,10 +378,9 @@ def _explain_failures(case: Case, found: list[Weighed]) -> list[Weighed]:
 
 def _by_elimination(case: Case, item: Weighed) -> Weighed:
     """No code changed: what is structurally wrong downstream must have come in by a source."""
-    alarmed = [finding.subject for finding in case.findings if finding.severity == "alarm"]
-    below = {write(name) for name in {item.asset, *case.replay.descendants(item.asset)}
-             for write in (case.ref, case.blame)}  # fmt: skip
-    if item.kind != "source" or item.exonerated or not any(subject in below for subject in alarmed):
+    alarmed = {case.named.get(finding.subject) for finding in case.findings if finding.severity == "alarm"}
+    below = {item.asset, *case.replay.descendants(item.asset)}
+    if item.kind != "source" or item.exonerated or not case.broken or not alarmed & below:
         return item
     return Weighed(**{**_fields(item), "weight": item.weight + 1.5})
 

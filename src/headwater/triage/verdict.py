@@ -29,7 +29,8 @@ def judge(case: Case, time: datetime) -> Verdict:
     """
     suspects = [item for item in weigh(case) if item.kind == "none" or _path(case, item.asset)]
     world = _world(case)
-    weights = [item.weight if not item.exonerated else -20.0 for item in suspects] + [world, 0.0]
+    nothing, unseen = (-2.0, 0.5) if case.broken else (0.0, -1.0)
+    weights = [item.weight if not item.exonerated else -20.0 for item in suspects] + [world, nothing, unseen]
     chances = _softmax(weights)
     listed = tuple(_listed(case, item, chance) for item, chance in zip(suspects, chances, strict=False))
     best = max(range(len(weights)), key=lambda index: chances[index])
@@ -59,11 +60,7 @@ def _world(case: Case) -> float:
     """Weight of "the world changed": raised loss over several windows, or inputs that moved without any signature."""
     raised = {finding.window for finding in case.findings if finding.monitor == "performance"}
     moved = {finding.subject for finding in case.findings if finding.monitor == "distribution"}
-    structural = any(
-        finding.severity == "alarm" and finding.monitor not in ("performance", "distribution", "business")
-        for finding in case.findings
-    )
-    weight = -1.0 if structural else 0.0
+    weight = -4.0 if case.broken else 0.0
     if raised:
         weight += 1.5 + 0.5 * min(WORLD_WINDOWS, len(raised))
     return weight + 0.25 * min(4, len(moved))
@@ -94,7 +91,7 @@ def _path(case: Case, asset: str) -> list[str]:
 
 def _listed(case: Case, item: Weighed, chance: float) -> Suspect:
     return Suspect(
-        subject=case.blame(item.asset),
+        subject=item.subject(case),
         fault=item.fault,
         side=case.side(item.asset),
         owner=case.owner(item.asset),
@@ -110,12 +107,12 @@ def _named(case: Case, culprit: Weighed, chance: float, common: dict[str, Any]) 
     remedy = choose(case, culprit, chance, priced)
     start = culprit.since or case.windows[0]
     text = (
-        f"{case.blame(culprit.asset)} failed from window {start}: {culprit.reason}. "
+        f"{culprit.subject(case)} failed from window {start}: {culprit.reason}. "
         f"It belongs to {case.owner(culprit.asset)} ({case.side(culprit.asset)} side)."
     )
     return Verdict(
         status="named",
-        subject=case.blame(culprit.asset),
+        subject=culprit.subject(case),
         fault=culprit.fault,
         side=case.side(culprit.asset),
         owner=case.owner(culprit.asset),
@@ -145,7 +142,7 @@ def _chain(case: Case, culprit: Weighed) -> tuple[Step, ...]:
         made = case.replay.made(name, key)
         steps.append(
             Step(
-                subject=case.blame(name) if place == 0 else case.ref(name),
+                subject=culprit.subject(case) if place == 0 else case.ref(name),
                 side=case.side(name),
                 owner=case.owner(name),
                 test=test,
