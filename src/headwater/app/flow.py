@@ -51,7 +51,8 @@ def advance(line: Line, first: str, last: str, progress: Callable[[str], None] =
             verdicts.append(triage(line, incident, last))
     verify(line, last, findings)
 
-    quiet = not any(finding.severity == "alarm" for finding in findings) and not line.state.incidents.active()
+    alarmed = any(finding.severity == "alarm" for finding in findings)
+    quiet = not alarmed and not delivered.failures and not line.state.incidents.active()
     if quiet:
         accept(line, delivered)
     state = "FAIL" if delivered.failures else "COMPLETE"

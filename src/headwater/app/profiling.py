@@ -35,8 +35,9 @@ def profile_of(
 
 
 def _link(parent: Asset, child: Asset, columns: Iterable[str]) -> tuple[str, ...]:
-    """The parent's key, when the child carries it as a pointer (not as its own key)."""
-    return parent.key if parent.key and parent.key != child.key and set(parent.key) <= set(columns) else ()
+    """The parent's key, when the child carries it; an only parent with the same key is no join."""
+    joined = len(child.reads) > 1 or parent.key != child.key
+    return parent.key if parent.key and joined and set(parent.key) <= set(columns) else ()
 
 
 def parents_of(line: Line, asset: Asset, frame: pl.DataFrame, keys: list[str]) -> dict[str, Parent]:

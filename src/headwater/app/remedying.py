@@ -134,10 +134,16 @@ def dry_run(line: Line, incident: Incident) -> dict[str, Any]:
     return {
         "incident": incident.id,
         "remedy": remedy.body(),
+        "unit": _unit(incident),
         "rewrites": plan.as_dict(),
         "windows": sum(len(keys) for keys in plan.windows.values()),
         "applied": False,
     }
+
+
+def _unit(incident: Incident) -> str:
+    effect = None if incident.verdict is None else incident.verdict.effect
+    return "" if effect is None else effect.unit
 
 
 def chosen(incident: Incident) -> Remedy:
@@ -220,6 +226,7 @@ def carry_out(line: Line, incident: Incident, by: str, progress: Progress = lamb
     return {
         "incident": incident.id,
         "remedy": remedy.body(),
+        "unit": _unit(incident),
         "rewrites": plan.as_dict(),
         "windows": len(rewritten),
         "applied": True,

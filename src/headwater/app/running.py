@@ -70,9 +70,7 @@ def one(line: Line, asset: Asset, mechanism: Mechanism, window: Window, run_key:
     run_id = events.run_id_of(asset.name, run_key, mechanism.id, time.isoformat())
     checked: list[CheckResult] = []
 
-    def check(
-        made: Asset, frame: pl.DataFrame, at: Window, parents: Mapping[str, pl.DataFrame]
-    ) -> Sequence[Any]:
+    def check(made: Asset, frame: pl.DataFrame, at: Window, parents: Mapping[str, pl.DataFrame]) -> Sequence[Any]:
         checked.extend(contract_results(line, made, frame, at, parents))
         if failing := broken(checked):
             first = failing[0]

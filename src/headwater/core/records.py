@@ -44,7 +44,7 @@ class Stored:
 
 
 @functools.cache
-def _hints(cls: type[Stored]) -> Mapping[str, Any]:
+def _hints(cls: Any) -> Mapping[str, Any]:
     hints = typing.get_type_hints(cls)
     return {item.name: hints[item.name] for item in dataclasses.fields(cls)}
 

@@ -17,8 +17,7 @@ from headwater.core.ports import TableStore, TableVersion
 from headwater.core.windows import Calendar, Window
 
 Check = Callable[[Asset, pl.DataFrame, Window, Mapping[str, pl.DataFrame]], Sequence[Any]]
-"""Executes the contract of an asset on a frame (with its parents) before it is written; raises `ContractBroken` to
-refuse it."""
+"""Executes an asset's contract on a frame before it is written; raises `ContractBroken` to refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,9 @@ class Delivery:
 
 
 def own_window(calendar: Calendar, asset: Asset, first: str, last: str, stored: Sequence[str]) -> Window | None:
-    """Return the window an asset delivers at the run of first..last: shifted by its lag, without reaching further
-    back than where its history begins; None when that leaves nothing.
+    """Return the window an asset delivers at the run of first..last; None when that leaves nothing.
+
+    It is shifted by the asset's lag, without reaching further back than where its history begins.
     """
     start = calendar.shift(calendar.window(first), -asset.lag).key
     end = calendar.shift(calendar.window(last), -asset.lag).key
@@ -103,7 +103,7 @@ def cut(calendar: Calendar, asset: Asset, frame: pl.DataFrame, window: Window) -
     if asset.time is None or asset.time not in frame.columns:
         raise DataError(
             f"dataset `{asset.name}` cannot be cut into windows",
-            hint="give it `time=` or deliver it window by window",
+            hint="its function must keep the event-time column named by `time=`",
         )
     moment = frame[asset.time]
     if isinstance(moment.dtype, pl.Datetime):
@@ -156,14 +156,35 @@ def deliver(
             raise
         return Delivery(asset.name, window, "SKIP", mechanism, error=error)
     try:
-        frame = _computed(asset, compute, frames, window)
-        pieces = cut(calendar, asset, frame, window)
+        if ".." in window.key and asset.time is None and not asset.snapshot:
+            pieces = _one_by_one(asset, compute, assets, tables, calendar, window)
+            frame = pl.concat(pieces.values(), how="diagonal_relaxed")
+        else:
+            frame = _computed(asset, compute, frames, window)
+            pieces = cut(calendar, asset, frame, window)
         checks = tuple(check(asset, frame, window, frames))
     except DataError as error:
         broken = tuple(getattr(error, "checks", ()))
         return Delivery(asset.name, window, "FAIL", mechanism, inputs, checks=broken, error=error)
     version = tables.write(asset.name, pieces, run_id=run_id)
     return Delivery(asset.name, window, "COMPLETE", mechanism, inputs, version, frame, checks, parents=frames)
+
+
+def _one_by_one(
+    asset: Asset,
+    compute: Callable[[Mapping[str, pl.DataFrame], Window], Any],
+    assets: Mapping[str, Asset],
+    tables: TableStore,
+    calendar: Calendar,
+    window: Window,
+) -> dict[str, pl.DataFrame]:
+    """Compute a range window by window, for an asset whose rows do not say when they happened."""
+    first, _, last = window.key.partition("..")
+    pieces = {}
+    for single in calendar.between(first, last):
+        frames, _ = read_parents(calendar, asset, assets, tables, single)
+        pieces[single.key] = _computed(asset, compute, frames, single)
+    return pieces
 
 
 def _computed(

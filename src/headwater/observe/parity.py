@@ -15,6 +15,8 @@ DISPLACEMENT = 0.003
 """Mean |dp| from which a change of mechanism matters."""
 LOST_ROWS = 0.002
 """Share of rows lost, added or relabelled from which it matters."""
+UNMODELLED = 0.02
+"""Share of cells from which a change matters in a project without a model, where rows are all that can be moved."""
 _APPROVED_FACTOR = 2.5
 
 
@@ -51,6 +53,7 @@ class MechanismMonitor:
             "label_flips": _number(values, "label_flips") / LOST_ROWS,
             "lost_share": _number(values, "lost_share") / LOST_ROWS,
             "extra_share": _number(values, "extra_share") / LOST_ROWS,
+            "unmodelled_share": _number(values, "unmodelled_share") / UNMODELLED,
         }
         metric = max(effects, key=lambda name: effects[name])
         if not values.get("changed"):

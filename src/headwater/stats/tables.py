@@ -62,7 +62,7 @@ def compare(observed: pl.DataFrame, expected: pl.DataFrame, key: Sequence[str] =
         else:
             count = int(_different(left[name], right[name]).sum())
         if count:
-            differing[name] = (count + lost + extra) / rows
+            differing[name] = min(1.0, (count + lost + extra) / rows)
         total += count + lost + extra
     return Difference(min(1.0, total / (rows * max(1, len(names)))), lost, extra, rows, differing)
 
@@ -79,7 +79,11 @@ def _pair(
             observed.select(keys)
             .with_row_index("_o")
             .join(
-                expected.select(keys).with_row_index("_e"), on=keys, how="inner", nulls_equal=True, maintain_order="left"
+                expected.select(keys).with_row_index("_e"),
+                on=keys,
+                how="inner",
+                nulls_equal=True,
+                maintain_order="left",
             )
         )
     except (pl.exceptions.SchemaError, pl.exceptions.ComputeError):

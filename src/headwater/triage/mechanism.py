@@ -56,7 +56,9 @@ def examine(
         "extra_share": difference.extra / rows,
         "columns": dict(sorted(difference.columns.items(), key=lambda item: -item[1])[:6]),
     }
-    if difference.share:
+    if difference.share and not models:
+        values["unmodelled_share"] = difference.share
+    elif difference.share:
         plan = Plan(mechanisms={asset: accepted}, frames={(asset, key): expected})
         values |= impact(replay, models, asset, key, plan)
     return values

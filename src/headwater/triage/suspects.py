@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import polars as pl
@@ -136,7 +136,7 @@ def weigh(case: Case) -> list[Weighed]:
     ]
     found = _explain_failures(case, found)
     if not any(item.weight > 0 and item.kind in ("code", "release") for item in found):
-        found = [_by_elimination(case, item) for item in found]
+        found = _by_elimination(case, found)
     return sorted(found, key=lambda item: (item.exonerated, -item.weight))
 
 
@@ -210,7 +210,7 @@ def _recomputable(case: Case, name: str) -> Weighed:
 
 def _severity(test: Evidence) -> float:
     values = test.values
-    names = ("displacement", "label_flips", "lost_share", "extra_share", "decisions")
+    names = ("displacement", "label_flips", "lost_share", "extra_share", "decisions", "unmodelled_share")
     worst = max((float(values.get(name, 0.0)) for name in names), default=0.0)
     reaches = any(name in values for name in ("displacement", "label_flips"))
     return worst if reaches else max(worst, float(values.get("share", 0.0)) * 0.1)
@@ -376,14 +376,62 @@ def _explain_failures(case: Case, found: list[Weighed]) -> list[Weighed]:
     return result
 
 
-def _by_elimination(case: Case, item: Weighed) -> Weighed:
-    """No code changed: what is structurally wrong downstream must have come in by a source."""
-    alarmed = {case.named.get(finding.subject) for finding in case.findings if finding.severity == "alarm"}
-    below = {item.asset, *case.replay.descendants(item.asset)}
-    if item.kind != "source" or item.exonerated or not case.broken or not alarmed & below:
-        return item
-    return Weighed(**{**_fields(item), "weight": item.weight + 1.5})
+def _by_elimination(case: Case, found: list[Weighed]) -> list[Weighed]:
+    """No code changed: what is structurally wrong downstream must have come in by a source.
+
+    Each unexplained alarm points at the sources that its column or its join came from; the votes say which source is
+    meant, even one whose own table looks in order because the rows that are missing left no trace there.
+    """
+    if not case.broken:
+        return found
+    votes = _votes(case)
+    total = sum(votes.values())
+    result = []
+    for item in found:
+        share = votes.get(item.asset, 0.0) / total if total else 0.0
+        if item.kind != "source" or not share:
+            result.append(item)
+        elif item.exonerated and share >= MAJORITY:
+            reason = f"its own table looks in order, but {share:.0%} of what is wrong downstream came in by it"
+            result.append(
+                replace(item, fault="missing_rows", weight=0.5 + 3 * share, exonerated=False, reason=reason,
+                        numbers={"votes": share}, since=case.keys(item.asset)[0])
+            )  # fmt: skip
+        else:
+            result.append(replace(item, weight=item.weight + 1.0 + 3 * share))
+    return result
 
 
-def _fields(item: Weighed) -> dict[str, Any]:
-    return {name: getattr(item, name) for name in Weighed.__dataclass_fields__}
+MAJORITY = 0.6
+
+
+def _votes(case: Case) -> dict[str, float]:
+    votes: dict[str, float] = {}
+    for finding in case.findings:
+        asset = case.named.get(finding.subject)
+        if asset is None or finding.severity != "alarm" or finding.monitor not in ("structure", "labels", "contract"):
+            continue
+        sources = _origins(case, asset, finding.metric)
+        for source in sources:
+            votes[source] = votes.get(source, 0.0) + 1.0 / len(sources)
+    return votes
+
+
+def _origins(case: Case, asset: str, metric: str) -> set[str]:
+    """Follow a metric's column, or a join, up to the sources; where a column is made, to all that it was made from."""
+    made = case.assets[asset]
+    if not made.recomputable or not made.reads:
+        return {asset}
+    kind, _, name = metric.partition(".")
+    if kind == "key_match" and name in made.parents:
+        return _origins(case, name, "rows")
+    holders = [parent for parent in made.parents if name and _has(case, parent, name)]
+    return {source for parent in holders or made.parents for source in _origins(case, parent, metric)}
+
+
+def _has(case: Case, asset: str, column: str) -> bool:
+    for key in reversed(case.keys(asset)):
+        frame = case.replay.observed(asset, key)
+        if frame is not None:
+            return column in frame.columns
+    return False
