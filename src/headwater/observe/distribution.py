@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 
@@ -13,18 +14,26 @@ from headwater.core.windows import Calendar
 from headwater.observe.history import History
 from headwater.observe.structure import DIRECTIONS, LIMIT
 from headwater.stats.eprocess import e_bh
-from headwater.stats.exceedance import Score
+from headwater.stats.exceedance import Baseline, Score
 
 DRIFT = 1000.0
-"""Evidence of a small persistent shift that is worth a notice: one false one in so many windows per stream."""
+"""Evidence of a small persistent shift, over the most that accepted history held, that is worth a notice."""
+
+
+EXTREME = 4.0
+"""Exceedance of a whole column from which it wakes somebody."""
+_REPEAT = 10.0
+_DISCOVERIES = 0.1  # wanted false discovery rate among the columns of a window
+_BODY = ("mean", "q25", "q50", "q75")
 
 
 class DistributionMonitor:
     """Notice columns whose means, quantiles or shares left their band, or drifted.
 
-    Storms and holidays move distributions as far as faults do, so a jump alone never alarms: what sets a fault apart is
-    a repair that undoes it, and that is looked for in triage. One finding per column, named after its most unusual
-    metric.
+    Storms and holidays move distributions as far as faults do, so a jump is only a notice: what sets a fault apart is a
+    repair that undoes it, and that is looked for in triage. It alarms where no weather can be the reason: the whole
+    body of a column, mean and quartiles alike, is four bands away, or texts of one length now have another. One finding
+    per column, named after its most unusual metric.
     """
 
     name = "distribution"
@@ -41,7 +50,8 @@ class DistributionMonitor:
             for metric, score in history.scores(item).items()
             if metric.split(".", 1)[0] not in DIRECTIONS and score.r > 0
         }
-        drifting = _drifting(scores)
+        baseline = history.baseline(item.type, item.subject, item.window)
+        drifting = {metric for metric in _drifting(scores) if self._is_news(item, metric, scores[metric], history)}
         columns: dict[str, list[str]] = defaultdict(list)
         for metric, score in scores.items():
             if score.r > LIMIT or metric in drifting:
@@ -49,10 +59,25 @@ class DistributionMonitor:
         found = []
         for metrics in columns.values():
             worst = max(metrics, key=lambda metric: (scores[metric].r, scores[metric].evidence))
-            found.append(self._finding(item, worst, scores[worst], [name for name in metrics if name != worst], now))
+            extreme = _extreme(worst.partition(".")[2], scores, baseline)
+            others = [name for name in metrics if name != worst]
+            found.append(self._finding(item, worst, scores[worst], others, "alarm" if extreme else "notice", now))
         return found
 
-    def _finding(self, item: Evidence, metric: str, score: Score, others: Sequence[str], now: datetime) -> Finding:
+    def _is_news(self, item: Evidence, metric: str, score: Score, history: History) -> bool:
+        """Tell whether a drift was not noticed already: a standing one speaks again when it is ten times as clear."""
+        last = history.newest_notice(self.name, item.subject, metric)
+        return last is None or last.window >= item.window or score.evidence / DRIFT > _REPEAT * last.score
+
+    def _finding(
+        self,
+        item: Evidence,
+        metric: str,
+        score: Score,
+        others: Sequence[str],
+        severity: Literal["alarm", "notice"],
+        now: datetime,
+    ) -> Finding:
         detail = f"{metric} is {score.value:.4g}, expected {score.expected:.4g} ({score.low:.4g} to {score.high:.4g})"
         if score.r <= LIMIT:
             detail = (
@@ -65,7 +90,7 @@ class DistributionMonitor:
             subject=item.subject,
             window=item.window,
             metric=metric,
-            severity="notice",
+            severity=severity,
             score=score.r if score.r > LIMIT else score.evidence / DRIFT,
             value=score.value,
             expected=score.expected,
@@ -75,8 +100,23 @@ class DistributionMonitor:
         )
 
 
+def _extreme(column: str, scores: Mapping[str, Score], baseline: Baseline) -> bool:
+    """Tell whether a column is as no weather makes it.
+
+    Single quantiles will not do: in columns with few values they jump from one to the next. Nor will a number that is
+    the same in all rows, like that of the week: it is a stamp of the window.
+    """
+    body = [scores.get(f"{metric}.{column}") for metric in _BODY]
+    length = scores.get(f"length_mean.{column}")
+    if length is not None and length.r >= EXTREME and baseline.steady(f"length_mean.{column}"):
+        return True
+    spread = scores.get(f"std.{column}")
+    varied = spread is not None and spread.value > 0
+    return varied and all(score is not None and score.r >= EXTREME for score in body)
+
+
 def _drifting(scores: dict[str, Score]) -> set[str]:
     names = list(scores)
     evidence = np.array([scores[name].evidence for name in names])
-    chosen = e_bh(evidence) & (evidence >= DRIFT)
+    chosen = e_bh(evidence, _DISCOVERIES) & (evidence >= DRIFT)
     return {name for name, kept in zip(names, chosen, strict=True) if kept}

@@ -39,6 +39,7 @@ class History:
         self._findings: dict[str, Finding] = {}
         self._alarms: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._notices: dict[str, set[str]] = defaultdict(set)
+        self._newest: dict[tuple[str, str, str], Finding] = {}
         self._verdicts: dict[str, str] = {}
         self._incidents: dict[str, set[str]] = defaultdict(set)
         self._baselines: dict[Key, tuple[Baseline, str]] = {}
@@ -87,8 +88,13 @@ class History:
                     self._touched(key, finding.window)
         else:
             self._notices[finding.subject].add(finding.window)
+            self._newest[(finding.monitor, finding.subject, finding.metric)] = finding
             if finding.window in self._alarms:
                 self._touched_subject(finding.subject, finding.window)
+
+    def newest_notice(self, monitor: str, subject: str, metric: str) -> Finding | None:
+        """Return a monitor's newest notice on a metric, so that it need not repeat itself."""
+        return self._newest.get((monitor, subject, metric))
 
     def in_alarm(self, subject: str, window: str) -> bool:
         """Tell whether a subject is in alarm in a window."""

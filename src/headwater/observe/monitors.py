@@ -20,9 +20,11 @@ from headwater.observe.structure import StructureMonitor
 class Monitor(Protocol):
     """Judge a batch of evidence against history.
 
-    ``evidence`` is what one run brought to light; a monitor looks at the types it knows and ignores the rest. ``now``
-    is the time of the findings, and the clock by which absence is told.
+    ``name`` goes into its findings. ``evidence`` is what one run brought to light; a monitor looks at the types it
+    knows and ignores the rest. ``now`` is the time of the findings, and the clock by which absence is told.
     """
+
+    name: str
 
     def evaluate(
         self, evidence: Sequence[Evidence], history: History, calendar: Calendar, now: datetime

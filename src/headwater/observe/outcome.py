@@ -94,7 +94,7 @@ class LabelMonitor:
 
 
 class BusinessMonitor:
-    """Notice when the business metric leaves its band."""
+    """Notice when the business metric ``value`` of a label-mature window (``matured`` of ``n``) leaves its band."""
 
     name = "business"
 
@@ -104,9 +104,10 @@ class BusinessMonitor:
         """Look at business metrics."""
         found = []
         for item in evidence:
-            if item.type != "business":
+            known, rows = item.values.get("matured"), item.values.get("n")
+            if item.type != "business" or (known is not None and rows and float(known) < MATURE * float(rows)):
                 continue
-            for metric, score in history.scores(item).items():
+            for metric, score in history.scores(item, ("value",)).items():
                 if score.r > LIMIT:
                     text = f"{metric} is {score.value:.4g}, expected {score.expected:.4g}"
                     value, expected = score.value, score.expected

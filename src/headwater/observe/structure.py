@@ -28,9 +28,9 @@ DIRECTIONS = {
 """Structural metrics and the direction in which they break."""
 
 _MATERIAL = {
-    "null_share": 0.1,
-    "nan_share": 0.1,
-    "key_match": 0.1,
+    "null_share": 0.15,
+    "nan_share": 0.15,
+    "key_match": 0.15,
     "unseen_share": 0.1,
     "duplicate_share": 0.02,
     "repeat_share": 0.2,

@@ -29,8 +29,10 @@ WARM = {"1d": 14, "1h": 48}
 TRAILING = {"1d": 14, "1h": 72}
 KEEP = {"1d": 400, "1h": 24 * 7 * 10}
 SLOT_WINDOWS = 6
+LASTING = 4  # the level a lasting shift is measured from is so many times longer than the local level
 _QUANTILE, _NORMAL_QUANTILE = 0.99, 2.576
 _FEW = 3.0  # a quantile of n deviations is too low for small n: bands are drawn wider by 3/n
+_HELD_BACK = 2  # local levels by which the newest windows are held back from saying how far evidence goes
 _HOLIDAY = 7
 
 
@@ -102,6 +104,11 @@ class Baseline:
         True
     """
 
+    _evidence: Floats
+    _path: Floats
+    _squares: Floats
+    _counts: Floats
+
     def __init__(self, slots: Slots | None = None, *, trailing: int | None = None, keep: int | None = None) -> None:
         self.slots = slots or Slots()
         every = self.slots.calendar.every
@@ -130,12 +137,8 @@ class Baseline:
             self._learn_slot(coarse, fine)
         flat = self._values - self._effects(self._coarse, self._fine)
         self._deviations = flat - _trailing_medians(flat, self.trailing)
-        self._scale: tuple[Floats, Floats, Floats] | None = None
-        self._evidence = np.ones((len(eprocess.BETS), len(self.names)))
-        self._peak = np.ones(len(self.names))
-        _, deviation, _ = self._bands()
-        for row in eprocess.standardise(self._deviations, 0.0, deviation):
-            self._accumulate(row)
+        self._scale: tuple[Floats, Floats] | None = None
+        self._begin(flat)
         return self
 
     def score(self, window: str, metrics: Mapping[str, float]) -> dict[str, Score]:
@@ -145,11 +148,11 @@ class Baseline:
             return {}
         given = self._row(metrics)
         value, level = self._forms.forward(given), self._level(window)
-        _, deviation, count = self._bands()
+        _, count = self._bands()
         width = self._width(level)
         with np.errstate(invalid="ignore", over="ignore"):
             ratio = np.abs(value - level) / width
-            state = eprocess.step(self._evidence, eprocess.standardise(value - level, 0.0, deviation))
+            state = eprocess.step(self._evidence, self._unit(self._lasting(window, value)))
         ready = (count >= self.warm) & np.isfinite(ratio)
         columns = (
             np.where(ready, ratio, 0.0),
@@ -158,7 +161,7 @@ class Baseline:
             width,
             self._forms.backward(level - width),
             self._forms.backward(level + width),
-            np.where(ready, eprocess.mixture(state) / self._peak, 1.0),
+            np.where(ready, eprocess.mixture(state) / self._peak(), 1.0),
         )
         table, known, windows = np.column_stack(columns).tolist(), np.isfinite(level), count.astype(np.int64).tolist()
         found = {}
@@ -172,8 +175,7 @@ class Baseline:
         """Learn one accepted window, later than all before it. Never call it for a window in alarm."""
         self._admit(metrics)
         row, level = self._forms.forward(self._row(metrics)), self._level(window)
-        _, deviation, _ = self._bands()
-        self._accumulate(eprocess.standardise(row - level, 0.0, deviation))
+        self._accumulate(self._lasting(window, row))
         pooled = row - _median(self._values[-self.trailing :], _least(self.trailing))
         coarse, fine = self.slots.of(window)
         cut = slice(max(0, len(self.keys) + 1 - self.keep), None)
@@ -219,7 +221,11 @@ class Baseline:
         self._pooled = np.hstack([self._pooled, blank])
         self._deviations = np.hstack([self._deviations, blank])
         self._evidence = np.hstack([self._evidence, np.ones((len(self._evidence), len(new)))])
-        self._peak = np.append(self._peak, np.ones(len(new)))
+        self._path = np.hstack([self._path, np.ones((len(self._path), len(new)))])
+        self._squares, self._counts = (
+            np.append(self._squares, np.zeros(len(new))),
+            np.append(self._counts, np.zeros(len(new))),
+        )
         for effects in (self._coarse_effects, self._fine_effects):
             effects.update({slot: np.append(effect, np.zeros(len(new))) for slot, effect in effects.items()})
         self._scale = None
@@ -231,9 +237,38 @@ class Baseline:
                 row[self._place[name]] = value
         return row
 
-    def _accumulate(self, unit: Floats) -> None:
-        self._evidence = eprocess.step(self._evidence, unit)
-        self._peak = np.fmax(self._peak, eprocess.mixture(self._evidence))
+    def _begin(self, flat: Floats) -> None:
+        """Run the e-CUSUM over history, to know how far it goes on windows that were accepted."""
+        lasting: Floats = flat - _trailing_means(flat, LASTING * self.trailing, _least(self.trailing))
+        self._squares, self._counts = np.nansum(lasting**2, axis=0), np.isfinite(lasting).sum(axis=0).astype(np.float64)
+        self._evidence = np.ones((len(eprocess.BETS), len(self.names)))
+        self._path = np.ones((len(lasting), len(self.names)))
+        for at, row in enumerate(self._unit(lasting)):
+            self._evidence = eprocess.step(self._evidence, row)
+            self._path[at] = eprocess.mixture(self._evidence)
+
+    def _accumulate(self, lasting: Floats) -> None:
+        self._evidence = eprocess.step(self._evidence, self._unit(lasting))
+        self._path = np.vstack([self._path, eprocess.mixture(self._evidence)])[-self.keep :]
+        self._squares, self._counts = self._squares + np.nan_to_num(lasting) ** 2, self._counts + np.isfinite(lasting)
+
+    def _peak(self) -> Floats:
+        """Return how far evidence went in accepted windows, the newest aside: they may be the drift itself."""
+        peak: Floats = self._path[: -_HELD_BACK * self.trailing].max(axis=0, initial=1.0)
+        return peak
+
+    def _lasting(self, window: str, value: Floats) -> Floats:
+        """Measure how far a window is from the long level; a lasting shift soon becomes the local level."""
+        long = self._flat(LASTING * self.trailing)
+        count = np.isfinite(long).sum(axis=0)
+        mean = np.nansum(long, axis=0) / np.maximum(count, 1)
+        away: Floats = np.where(count >= _least(self.trailing), value - self._seasonal(window) - mean, np.nan)
+        return away
+
+    def _unit(self, lasting: Floats) -> Floats:
+        square = np.sqrt(self._squares / np.maximum(self._counts, 1))
+        floor = self._forms.floors(_median(self._values[-self.trailing :], 1)) / _NORMAL_QUANTILE
+        return eprocess.standardise(lasting, 0.0, np.fmax(square, floor))
 
     def _learn_slot(self, coarse: int, fine: int) -> None:
         """Learn what a slot adds to the level, shrunk towards nothing below six windows in it."""
@@ -248,28 +283,30 @@ class Baseline:
             found[at] += self._coarse_effects.get(wide, 0.0) + self._fine_effects.get(narrow, 0.0)
         return found
 
-    def _level(self, window: str) -> Floats:
-        recent = slice(-self.trailing, None)
-        flat = self._values[recent] - self._effects(self._coarse[recent], self._fine[recent])
+    def _flat(self, count: int) -> Floats:
+        recent = slice(-count, None)
+        return self._values[recent] - self._effects(self._coarse[recent], self._fine[recent])
+
+    def _seasonal(self, window: str) -> Floats:
         coarse, fine = self.slots.of(window)
         seasonal: Floats = self._effects(np.array([coarse]), np.array([fine]))[0]
-        return seasonal + _median(flat, _least(self.trailing))
+        return seasonal
+
+    def _level(self, window: str) -> Floats:
+        return self._seasonal(window) + _median(self._flat(self.trailing), _least(self.trailing))
 
     def _width(self, level: Floats) -> Floats:
-        band, _, _ = self._bands()
+        band, _ = self._bands()
         width: Floats = np.fmax(band, self._forms.floors(level))
         return width
 
-    def _bands(self) -> tuple[Floats, Floats, Floats]:
-        """Return q99 of past deviations, their root mean square, and the number of windows, by metric."""
+    def _bands(self) -> tuple[Floats, Floats]:
+        """Return q99 of past deviations and the number of windows, by metric."""
         if self._scale is None:
             size = np.sort(np.abs(self._deviations), axis=0)
             count = np.isfinite(size).sum(axis=0)
             band = _quantile(size, count, _QUANTILE) * (1 + _FEW / np.maximum(count, 1))
-            square = np.sqrt(np.nansum(size**2, axis=0) / np.maximum(count, 1))
-            level = _median(self._values[-self.trailing :], 1)
-            deviation = np.fmax(square, self._forms.floors(level) / _NORMAL_QUANTILE)
-            self._scale = band, deviation, np.isfinite(self._values).sum(axis=0).astype(np.float64)
+            self._scale = band, np.isfinite(self._values).sum(axis=0).astype(np.float64)
         return self._scale
 
 
@@ -312,3 +349,16 @@ def _trailing_medians(values: Floats, trailing: int) -> Floats:
     for at in range(_least(trailing), len(values)):
         found[at] = _median(values[max(0, at - trailing) : at], _least(trailing))
     return found
+
+
+def _trailing_means(values: Floats, trailing: int, least: int) -> Floats:
+    """Mean of the up to ``trailing`` rows before each row; NaN until ``least`` of them are there."""
+    known = np.isfinite(values)
+    edge = np.zeros((1, values.shape[1]))
+    sums = np.concatenate([edge, np.cumsum(np.where(known, values, 0.0), axis=0)])
+    counts = np.concatenate([edge, np.cumsum(known, axis=0)])
+    end = np.arange(len(values))
+    start = np.maximum(end - trailing, 0)
+    count = counts[end] - counts[start]
+    means: Floats = np.where(count >= least, (sums[end] - sums[start]) / np.maximum(count, 1), np.nan)
+    return means

@@ -24,7 +24,7 @@ _US = 3_600_000_000
 _DAY = 24 * _US
 _OFFSET_SHARE, _OFFSET_ROWS, _OFFSET_VALUES = 0.95, 5, 3
 # Internal columns start with a character that no real column name has, so that none can collide.
-_START, _DATE, _LENGTH, _HOUR = "\x00start", "\x00date", "\x00length", "\x00hour"
+_PLACE, _START, _DATE, _LENGTH, _HOUR = "\x00place", "\x00start", "\x00date", "\x00length", "\x00hour"
 Schema = tuple[tuple[str, Any], ...]
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
 
@@ -94,23 +94,26 @@ def profile_windows(
     spans = list(windows)
     result: dict[str, dict[str, float]] = {span.key: {"rows": 0.0} for span in spans}
     columns = [name for name in frame.columns if name != WINDOW]
-    rows = frame.join(_spans(spans), on=WINDOW, how="inner", maintain_order="left")
+    # Grouped by a sorted column, Polars sums contiguous rows in one way, however many windows there are.
+    rows = frame.join(_spans(spans), on=WINDOW, how="inner", maintain_order="left").sort(_PLACE, maintain_order=True)
     if rows.is_empty():
         return result
     schema = tuple((name, dtype) for name, dtype in frame.schema.items() if name != WINDOW)
     marks = flags(rows, columns, key, [span.key for span in spans], previous, parents or {})
     rows = rows.with_columns(mark.alias(f"\x00{name}") for name, mark in marks.items())
     seen = tuple((name, values) for name, values in (known or {}).items() if len(values) <= KNOWN_LIMIT)
-    grouped = rows.group_by(WINDOW, maintain_order=True)
     measures = [*_measures(schema, seen), *(pl.col(f"\x00{name}").mean().alias(name) for name in marks)]
-    found = {row[WINDOW]: row for row in grouped.agg(measures).iter_rows(named=True)}
+    measured = rows.group_by(_PLACE, maintain_order=True).agg(measures)
+    found = {row[_PLACE]: row for row in measured.iter_rows(named=True)}
     pairs = _pairs(schema, found.values())
     if pairs:
         for row in _offsets(rows, pairs).iter_rows(named=True):
-            found[row[WINDOW]].update(_kept_offsets(row, found[row[WINDOW]], pairs))
-    for window, row in found.items():
-        del row[WINDOW]
-        result[window] = {name: value for name, value in row.items() if value is not None and math.isfinite(value)}
+            found[row[_PLACE]].update(_kept_offsets(row, found[row[_PLACE]], pairs))
+    for place, row in found.items():
+        del row[_PLACE]
+        result[spans[place].key] = {
+            name: value for name, value in row.items() if value is not None and math.isfinite(value)
+        }
     return result
 
 
@@ -146,8 +149,15 @@ def _spans(spans: Sequence[Window]) -> pl.DataFrame:
     lengths = [round((span.end - span.start).total_seconds() * 1_000_000) for span in spans]
     keys, hours = [span.key for span in spans], [_US] * len(spans)
     return pl.DataFrame(
-        {WINDOW: keys, _START: starts, _DATE: days, _LENGTH: lengths, _HOUR: hours},
-        schema={WINDOW: pl.String, _START: pl.Int64, _DATE: pl.Date, _LENGTH: pl.Int64, _HOUR: pl.Int64},
+        {WINDOW: keys, _PLACE: range(len(keys)), _START: starts, _DATE: days, _LENGTH: lengths, _HOUR: hours},
+        schema={
+            WINDOW: pl.String,
+            _PLACE: pl.Int64,
+            _START: pl.Int64,
+            _DATE: pl.Date,
+            _LENGTH: pl.Int64,
+            _HOUR: pl.Int64,
+        },
     )
 
 
@@ -242,7 +252,7 @@ def _offsets(rows: pl.DataFrame, pairs: Sequence[tuple[str, str]]) -> pl.DataFra
     """
     wanted: list[pl.Expr] = [pl.col(_LENGTH).first()]
     times = dict.fromkeys(time for time, _ in pairs)
-    rows = rows.select(WINDOW, _START, _DATE, _LENGTH, *times, *{name for _, name in pairs}).with_columns(
+    rows = rows.select(_PLACE, _START, _DATE, _LENGTH, *times, *{name for _, name in pairs}).with_columns(
         ((pl.col(time).dt.timestamp("us") - pl.col(_START)) // _US).alias(f"\x00since.{time}") for time in times
     )
     plain = pl.when(pl.col(_LENGTH) == _DAY)  # on days with a clock change the local hour is not the elapsed one
@@ -263,7 +273,7 @@ def _offsets(rows: pl.DataFrame, pairs: Sequence[tuple[str, str]]) -> pl.DataFra
             middle = pl.col(column).median()
             wanted += [middle, ((pl.col(column) == middle).sum() / pl.len()).alias(f"\x00{label}_share.{time}.{name}")]
         wanted.append(pl.col(name).n_unique().alias(f"\x00values.{name}.{time}"))
-    return rows.with_columns(parts).with_columns(differences).group_by(WINDOW, maintain_order=True).agg(wanted)
+    return rows.with_columns(parts).with_columns(differences).group_by(_PLACE, maintain_order=True).agg(wanted)
 
 
 def _kept_offsets(

@@ -1,0 +1,67 @@
+"""The false-alarm rates that the detectors promise, on simulated clean worlds."""
+
+import numpy as np
+import pytest
+
+from headwater.core.windows import Calendar
+from headwater.stats.eprocess import UPWARD, alarms, e_bh, e_cusum, standardise
+from headwater.stats.exceedance import Baseline
+from headwater.stats.intervals import t_interval, wilson
+
+
+@pytest.mark.parametrize("tail", ["normal", "t5", "laplace"])
+def test_the_average_run_length_is_at_least_the_threshold(tail):
+    random = np.random.default_rng(11)
+    size = 40_000
+    draws = {
+        "normal": random.normal(size=size),
+        "t5": random.standard_t(5, size) / np.sqrt(5 / 3),
+        "laplace": random.laplace(size=size) / np.sqrt(2),
+    }[tail]
+    assert alarms(standardise(draws, 0.0, 1.0), 200) <= size / 200
+    assert alarms(standardise(draws, 0.0, 1.0), 200, UPWARD) <= size / 200
+
+
+def test_a_shift_of_two_deviations_is_found_within_a_week_or_two():
+    random = np.random.default_rng(12)
+    delays = []
+    for _ in range(200):
+        path = e_cusum(standardise(random.normal(2, 1, 40), 0.0, 1.0), UPWARD)
+        delays.append(int(np.argmax(path >= 1000)) + 1 if (path >= 1000).any() else 99)
+    assert np.median(delays) <= 12
+
+
+def test_e_bh_keeps_the_false_discovery_rate_under_dependence():
+    random = np.random.default_rng(13)
+    shares = []
+    for _ in range(400):
+        common = random.normal()
+        noise = 0.9 * common + np.sqrt(1 - 0.81) * random.normal(size=60)
+        signal = np.r_[np.full(10, 4.0), np.zeros(50)]
+        evidence = np.exp(2 * (noise + signal) - 2)
+        chosen = e_bh(evidence, 0.1)
+        shares.append(chosen[10:].sum() / max(1, chosen.sum()))
+    assert np.mean(shares) <= 0.1
+
+
+def test_clean_windows_rarely_leave_their_band():
+    random = np.random.default_rng(14)
+    days = [window.key for window in Calendar().between("2013-01-01", "2013-12-31")]
+    names = [f"mean.c{index}" for index in range(60)]
+    values = random.standard_t(4, (len(days), len(names))) + np.sin(np.arange(len(days)) / 58)[:, None] * 3
+    history = {day: dict(zip(names, row.tolist(), strict=True)) for day, row in zip(days, values, strict=True)}
+    baseline = Baseline().fit({day: history[day] for day in days[:181]})
+    out = 0
+    for day in days[181:]:
+        out += sum(score.r > 2 for score in baseline.score(day, history[day]).values())
+        baseline.update(day, history[day])
+    assert 0 < out <= 0.002 * len(names) * len(days[181:])
+
+
+def test_intervals_cover():
+    random = np.random.default_rng(15)
+    hits = [t_interval(row).low <= 0 <= t_interval(row).high for row in random.normal(size=(2000, 8))]
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.015)
+    counts = random.binomial(40, 0.1, 3000)
+    covered = [wilson(int(count), 40).low <= 0.1 <= wilson(int(count), 40).high for count in counts]
+    assert np.mean(covered) >= 0.93

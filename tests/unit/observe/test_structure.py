@@ -1,0 +1,120 @@
+"""Structural breaks wake somebody in their first window; weather, holidays and odd rows do not."""
+
+import pytest
+
+from headwater.core.windows import Calendar
+from headwater.observe.history import History
+from headwater.observe.structure import StructureMonitor
+from unit.observe.worlds import CALENDAR, DAYS, NOW, TABLE, evidence, learned, table
+
+
+def judge(changed, days=120, day=None):
+    history, random = learned(days)
+    item = evidence(day or DAYS[days], table(days, random, **changed))
+    history.add_evidence(item)
+    return StructureMonitor().evaluate([item], history, CALENDAR, NOW)
+
+
+def alarms(changed, **options):
+    return {item.metric for item in judge(changed, **options) if item.severity == "alarm"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "metric"),
+    [
+        ({"null_share.x": 0.3}, "null_share.x"),
+        ({"null_share.delay": 0.6}, "null_share.delay"),
+        ({"duplicate_share": 0.3}, "duplicate_share"),
+        ({"repeat_share": 0.98}, "repeat_share"),
+        ({"key_match.planes": 0.4}, "key_match.planes"),
+        ({"unseen_share.carrier": 0.25}, "unseen_share.carrier"),
+        ({"rows": 150.0}, "rows"),
+        ({"rows": 0.0}, "rows"),
+        ({"rows": 4000.0}, "rows"),
+        ({"max_hours.t": 14.0}, "max_hours.t"),
+    ],
+)
+def test_a_break_alarms_in_its_first_window(changed, metric):
+    assert metric in alarms(changed)
+
+
+def test_a_wrong_zone_alarms_by_both_ends_and_by_the_clock():
+    shifted = {"min_hours.t": 1.0, "max_hours.t": 19.0, "offset.t.hour": -4.0, "offset_wall.t.hour": 0.0}
+    assert alarms(shifted) == {"min_hours.t", "max_hours.t", "offset.t.hour"}
+
+
+def test_a_number_that_no_longer_follows_the_clock_alarms():
+    assert alarms({"offset.t.hour": None, "offset_wall.t.hour": None}) == {"offset.t.hour"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"offset_wall.t.hour": 5.0},  # summer time ends
+        {"min_hours.t": 1.0},  # one row at night
+        {"rows": 560.0},  # a holiday
+        {"null_share.delay": 0.03},
+        {"key_match.planes": 0.99},  # better than ever
+        {"null_share.x": 0.002},  # two rows
+        {"null_share.x": 0.05},  # some hours are missing
+    ],
+)
+def test_nobody_is_woken_for(changed):
+    assert alarms(changed) == set()
+
+
+def test_a_small_gap_is_a_notice():
+    (found,) = judge({"null_share.x": 0.06})
+    assert (found.severity, found.metric, found.monitor, found.subject) == (
+        "notice",
+        "null_share.x",
+        "structure",
+        TABLE,
+    )
+    assert found.score > 2
+    assert found.value == pytest.approx(0.06)
+    assert found.expected == 0.0
+
+
+def test_columns_that_go_change_or_come():
+    gone = {"null_share.x": None, "zero_share.x": None}
+    assert alarms(gone) == {"column.x"}
+    assert alarms({"zero_share.x": None, "distinct.x": 3.0}) == {"column.x"}
+    assert alarms({"zero_share.x": None, "null_share.x": 1.0}) == {"null_share.x"}
+    (new,) = judge({"null_share.fresh": 0.0})
+    assert (new.metric, new.severity) == ("column.fresh", "notice")
+
+
+def test_an_odd_row_of_a_tiny_table_is_no_finding():
+    history = History(CALENDAR)
+    for day in DAYS[:60]:
+        history.add_evidence(evidence(day, {"rows": 8.0, "null_share.x": 0.0, "zero_share.x": 0.0}))
+    item = evidence(DAYS[60], {"rows": 7.0, "null_share.x": 1 / 7, "zero_share.x": 0.0})
+    assert StructureMonitor().evaluate([item], history, CALENDAR, NOW) == []
+
+
+def test_a_dimension_that_never_moves_alarms_on_a_truncation_that_a_feed_may_have():
+    history = History(CALENDAR)
+    for day in DAYS[:60]:
+        history.add_evidence(evidence(day, {"rows": 3300.0, "null_share.x": 0.0}))
+    item = evidence(DAYS[60], {"rows": 2300.0, "null_share.x": 0.0})
+    (found,) = StructureMonitor().evaluate([item], history, CALENDAR, NOW)
+    assert (found.metric, found.severity) == ("rows", "alarm")
+
+
+def test_before_two_weeks_only_what_needs_no_band():
+    assert alarms({"null_share.x": 0.5}, days=8) == set()
+    assert alarms({"rows": 0.0}, days=8) == {"rows"}
+    assert alarms({"null_share.x": None, "zero_share.x": None}, days=8) == {"column.x"}
+    assert judge({"rows": 0.0}, days=0) == []
+
+
+def test_hourly_windows_are_judged_too():
+    calendar = Calendar("1h", "UTC")
+    history = History(calendar)
+    keys = [window.key for window in calendar.between("2013-05-01T00", "2013-05-20T00")]
+    for key in keys[:-1]:
+        history.add_evidence(evidence(key, {"rows": 50.0 + int(key[-2:]), "null_share.x": 0.0}))
+    item = evidence(keys[-1], {"rows": 50.0, "null_share.x": 0.5})
+    assert [f.metric for f in StructureMonitor().evaluate([item], history, calendar, NOW)] == ["null_share.x"]
