@@ -15,20 +15,29 @@ from headwater.triage.suspects import Diagnosed
 
 REFERENCE_WINDOWS = 28
 """How many accepted windows before an incident say what is normal for a source."""
+RENEWED = 7
+"""What is normal is learned anew every so many windows: learning costs half a second for a thousand rows a window."""
 
 
-def reference(line: Line, asset: str, before: str) -> Reference | None:
-    """Learn what is normal for a source from its last windows before ``before`` that no incident covers."""
-    if (asset, before) not in line.references:
-        made = line.assets[asset]
-        keys = normal_keys(line, made, before)[-REFERENCE_WINDOWS:]
+def reference(line: Line, asset: str, before: str, *, newest: bool = True) -> Reference | None:
+    """Learn what is normal for a source from its last windows before ``before`` that no incident covers.
+
+    Without ``newest`` the last few windows may be left out, so that what was learned serves for a while.
+    """
+    made = line.assets[asset]
+    keys = normal_keys(line, made, before)
+    if not newest:
+        keys = keys[: len(keys) - len(keys) % RENEWED] or keys
+    keys = keys[-REFERENCE_WINDOWS:]
+    learned = line.references.get(asset)
+    if learned is None or learned[0] != keys:
         frames = [(line.calendar.window(key), line.services.tables.read(asset, [key])) for key in keys]
         present = [(window, frame) for window, frame in frames if frame is not None]
-        learned = None
+        found = None
         if present:
-            learned = Reference.learn(present, key=made.key, time=made.time, snapshot=made.snapshot)
-        line.references[(asset, before)] = learned
-    return line.references[(asset, before)]
+            found = Reference.learn(present, key=made.key, time=made.time, snapshot=made.snapshot)
+        learned = line.references[asset] = (keys, found)
+    return learned[1]
 
 
 def normal_keys(line: Line, asset: Asset, before: str) -> list[str]:
@@ -44,10 +53,10 @@ def normal_keys(line: Line, asset: Asset, before: str) -> list[str]:
     return [key for key in line.services.tables.keys(asset.name) if key < before and (name, key) not in hurt]
 
 
-def diagnosis(line: Line, asset: str, key: str, before: str) -> Diagnosed | None:
+def diagnosis(line: Line, asset: str, key: str, before: str, *, newest: bool = True) -> Diagnosed | None:
     """Diagnose one window of a source against the windows before ``before``; None when no signature fires."""
     frame = line.services.tables.read(asset, [key])
-    learned = reference(line, asset, before)
+    learned = reference(line, asset, before, newest=newest)
     if frame is None or learned is None:
         return None
     return diagnosed(line, asset, frame, line.calendar.window(key), learned)

@@ -81,9 +81,8 @@ def _profiles(line: Line, asset: Asset, delivery: Delivery) -> Iterable[Evidence
         spans = list(line.calendar.between(first, last))
         keys = [span.key for span in spans]
         rows = marked(line, asset, keys)
-        line.known[asset.name] = known_values(rows)
         parents = parents_of(line, asset, frame, keys)
-        measured = profile_windows(rows, windows=spans, key=asset.key, parents=parents, known=line.known[asset.name])
+        measured = profile_windows(rows, windows=spans, key=asset.key, parents=parents, known=known_values(rows))
     for key, values in measured.items():
         yield Evidence(type="profile", subject=line.ref(asset.name), window=key, values=values, time=time)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from headwater.app.evidence import measure
 from headwater.app.judging import look_for_signatures, open_or_merge, triage
 from headwater.app.line import Line
+from headwater.app.profiling import vocabulary
 from headwater.app.remedying import verify
 from headwater.app.running import Run, run
 from headwater.core.ports import Entry
@@ -77,6 +78,12 @@ def accept(line: Line, delivered: Run) -> None:
     }
     body = {"window": delivered.last, "mechanisms": mechanisms}
     line.record([Entry("accepted", line.project.name, body, line.services.clock.now())])
+    learned = [
+        vocabulary(line, line.assets[name], item.frame)
+        for name, item in delivered.deliveries.items()
+        if item.frame is not None and item.state == "COMPLETE"
+    ]
+    _record(line, [item for item in learned if item is not None])
 
 
 def _record(line: Line, items: Iterable[Evidence | Finding]) -> None:

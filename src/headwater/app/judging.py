@@ -36,7 +36,10 @@ def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tu
         if asset.recomputable or subject not in unusual | feeding:
             continue
         key = line.calendar.shift(line.calendar.window(run), -asset.lag).key
-        found = diagnosis(line, name, key, _start(line, subject, key))
+        pressing = subject in feeding or any(
+            finding.subject == subject and finding.severity == "alarm" for finding in findings
+        )
+        found = diagnosis(line, name, key, _start(line, subject, key), newest=pressing)
         if found is None:
             continue
         made = Evidence(

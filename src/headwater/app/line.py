@@ -35,8 +35,7 @@ class Line:
         self.config = config
         self._stamp = ""
         self.contracts: dict[str, Contract] = {}
-        self.known: dict[str, Mapping[str, frozenset[str]]] = {}
-        self.references: dict[tuple[str, str], Reference | None] = {}
+        self.references: dict[str, tuple[list[str], Reference | None]] = {}
         if project is not None:
             self.project = project
         self.refresh()

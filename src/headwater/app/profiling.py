@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from headwater.app.arrival import REFERENCE_WINDOWS, normal_keys
 from headwater.app.line import Line
 from headwater.core.assets import Asset
+from headwater.core.records import Evidence
 from headwater.core.windows import Window
 from headwater.stats.links import Parent
-from headwater.stats.profile import known_values, profile
+from headwater.stats.profile import KNOWN_LIMIT, known_values, profile
 from headwater.stats.tables import compare
 
 CHANGE_SHARE = "change.share"
@@ -31,7 +31,7 @@ def profile_of(
         for name in asset.parents
         if name in parents and (keys := _link(line.assets[name], asset, frame.columns))
     }
-    return profile(frame, window=window, key=asset.key, known=_known(line, asset), previous=previous, parents=linked)
+    return profile(frame, window=window, key=asset.key, known=known(line, asset), previous=previous, parents=linked)
 
 
 def _link(parent: Asset, child: Asset, columns: Iterable[str]) -> tuple[str, ...]:
@@ -62,13 +62,39 @@ def marked(line: Line, asset: Asset, keys: list[str]) -> pl.DataFrame:
     return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame({"_window": []})
 
 
-def _known(line: Line, asset: Asset) -> Mapping[str, frozenset[str]]:
-    """The values of text columns in the last accepted windows, read once and then kept up by the runs."""
-    if asset.name not in line.known:
-        keys = normal_keys(line, asset, "~")[-4 * REFERENCE_WINDOWS :]
-        frame = line.services.tables.read(asset.name, keys) if keys else None
-        line.known[asset.name] = {} if frame is None else known_values(frame)
-    return line.known[asset.name]
+def known(line: Line, asset: Asset) -> Mapping[str, frozenset[str]]:
+    """Return the text values that accepted windows of an asset have shown; columns with too many are left out."""
+    told = line.state.vocabulary.get(asset.name, {})
+    return {column: values for column, values in told.items() if values}
+
+
+def vocabulary(line: Line, asset: Asset, frame: pl.DataFrame) -> Evidence | None:
+    """Record what an accepted frame adds to the known values; None when it adds nothing.
+
+    A column that has shown more than `KNOWN_LIMIT` values is told as empty: it has no vocabulary.
+    """
+    told = line.state.vocabulary.get(asset.name, {})
+    seen = known_values(frame, limit=KNOWN_LIMIT)
+    texts = {name for name, kind in frame.schema.items() if kind in (pl.String, pl.Categorical, pl.Enum)}
+    grown: dict[str, list[str]] = {}
+    for column in sorted(texts):
+        before = told.get(column)
+        if before is not None and not before:
+            continue
+        now = (before or frozenset()) | seen.get(column, frozenset())
+        if column not in seen or len(now) > KNOWN_LIMIT:
+            grown[column] = []
+        elif now != before:
+            grown[column] = sorted(now - (before or frozenset()))
+    if not grown:
+        return None
+    return Evidence(
+        type="vocabulary",
+        subject=line.ref(asset.name),
+        window=line.calendar.containing(line.services.clock.now()).key,
+        values=grown,
+        time=line.services.clock.now(),
+    )
 
 
 def change_metrics(

@@ -36,6 +36,7 @@ class State:
         runs: Run windows that were completed, in order of first completion.
         evidence: Newest evidence by type, subject and window.
         findings: Findings by run window.
+        vocabulary: Text values that accepted windows have shown, by asset and column; empty for a column with too many.
     """
 
     graph: Graph = field(default_factory=Graph)
@@ -50,6 +51,7 @@ class State:
     runs: dict[str, str] = field(default_factory=dict)
     evidence: dict[tuple[str, str], dict[str, Evidence]] = field(default_factory=lambda: defaultdict(dict))
     findings: dict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    vocabulary: dict[str, dict[str, frozenset[str]]] = field(default_factory=lambda: defaultdict(dict))
     seq: int = 0
 
     def fold(self, records: Iterable[Record]) -> None:
@@ -64,6 +66,8 @@ class State:
             self.graph.add(body)
         elif record.kind == "evidence":
             evidence = Evidence.of(body)
+            if evidence.type == "vocabulary":
+                self._learn_values(evidence)
             self.evidence[(evidence.type, evidence.subject)][evidence.window] = evidence
         elif record.kind == "finding":
             finding = Finding.of(body)
@@ -79,6 +83,11 @@ class State:
         self.deployments.add(record)
         self.quarantine.add(record)
         self.incidents.add(record)
+
+    def _learn_values(self, evidence: Evidence) -> None:
+        told = self.vocabulary[evidence.subject.rpartition("/")[2]]
+        for column, values in evidence.values.items():
+            told[column] = told.get(column, frozenset()) | frozenset(values) if values else frozenset()
 
     def _remedy(self, body: Mapping[str, Any]) -> None:
         parameters = body["parameters"]
