@@ -12,9 +12,10 @@ from typing import Any
 import polars as pl
 
 from headwater.core.assets import Asset, Mechanism
-from headwater.core.errors import DataError, HeadwaterError
+from headwater.core.errors import CorruptTable, DataError, HeadwaterError, OutsideError
 from headwater.core.ports import TableStore, TableVersion
 from headwater.core.windows import Calendar, Window
+from headwater.stats.stacking import stack
 
 Check = Callable[[Asset, pl.DataFrame, Window, Mapping[str, pl.DataFrame]], Sequence[Any]]
 """Executes an asset's contract on a frame before it is written; raises `ContractBroken` to refuse it."""
@@ -49,6 +50,10 @@ class Delivery:
     parents: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
 
+class _NotThere(DataError):
+    """A parent has nothing for the window that is asked for."""
+
+
 def own_window(calendar: Calendar, asset: Asset, first: str, last: str, stored: Sequence[str]) -> Window | None:
     """Return the window an asset delivers at the run of first..last; None when that leaves nothing.
 
@@ -66,7 +71,11 @@ def own_window(calendar: Calendar, asset: Asset, first: str, last: str, stored: 
 def read_parents(
     calendar: Calendar, asset: Asset, assets: Mapping[str, Asset], tables: TableStore, window: Window
 ) -> tuple[dict[str, pl.DataFrame], tuple[Input, ...]]:
-    """Read what an asset's function needs for its window; raise `DataError` naming the parent that is missing."""
+    """Read what an asset's function needs for its window; raise `DataError` naming the parent that is missing.
+
+    A parent that comes later than the asset is read as far as it had come at the asset's own run, whatever has been
+    delivered since: a backfill must not see what the first delivery could not.
+    """
     first, _, last = window.key.partition("..")
     last = last or first
     frames: dict[str, pl.DataFrame] = {}
@@ -77,15 +86,15 @@ def read_parents(
         if parent.snapshot:
             keys = [key for key in stored if key <= last][-1:]
         else:
-            from_first = calendar.shift(calendar.window(first), -read.lookback).key
-            keys = [key for key in stored if from_first <= key <= last]
-            needed = calendar.shift(calendar.window(last), -max(0, parent.lag - asset.lag)).key
-            if not read.lookback and needed not in keys:
+            begin = calendar.shift(calendar.window(first), -read.lookback).key
+            newest = calendar.shift(calendar.window(last), -max(0, parent.lag - asset.lag)).key
+            keys = [key for key in stored if begin <= key <= newest]
+            if not read.lookback and newest not in keys:
                 keys = []
         frame = tables.read(parent.name, keys) if keys else None
         version = tables.version(parent.name)
         if frame is None or version is None:
-            raise DataError(
+            raise _NotThere(
                 f"dataset `{parent.name}` has no rows for window {window.key}",
                 doing=f"delivering `{asset.name}`",
                 hint=f"deliver it first: headwater run --window {last}",
@@ -151,22 +160,26 @@ def deliver(
     """
     try:
         frames, inputs = read_parents(calendar, asset, assets, tables, window)
+    except CorruptTable:
+        raise
     except DataError as error:
-        if error.code != DataError.code:
-            raise
         return Delivery(asset.name, window, "SKIP", mechanism, error=error)
     try:
         if ".." in window.key and asset.time is None and not asset.snapshot:
             pieces = _one_by_one(asset, compute, assets, tables, calendar, window)
-            frame = pl.concat(pieces.values(), how="diagonal_relaxed")
+            frame = stack(list(pieces.values()))
         else:
             frame = _computed(asset, compute, frames, window)
             pieces = cut(calendar, asset, frame, window)
         checks = tuple(check(asset, frame, window, frames))
-    except DataError as error:
+        version = tables.write(asset.name, pieces, run_id=run_id)
+    except (OutsideError, CorruptTable):
+        raise
+    except _NotThere as error:
+        return Delivery(asset.name, window, "SKIP", mechanism, error=error)
+    except HeadwaterError as error:
         broken = tuple(getattr(error, "checks", ()))
         return Delivery(asset.name, window, "FAIL", mechanism, inputs, checks=broken, error=error)
-    version = tables.write(asset.name, pieces, run_id=run_id)
     return Delivery(asset.name, window, "COMPLETE", mechanism, inputs, version, frame, checks, parents=frames)
 
 
