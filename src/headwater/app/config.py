@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import linecache
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,7 +107,8 @@ def _import(file: Path, folder: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ProjectInvalid(f"{file.name} is not a Python file")
-    for other in [other for other, made in sys.modules.items() if _inside(made, folder)]:
+    within = f"{folder.resolve()}{os.sep}"
+    for other in [other for other, made in sys.modules.items() if _file(made).startswith(within)]:
         del sys.modules[other]
     linecache.clearcache()
     module = importlib.util.module_from_spec(spec)
@@ -130,6 +132,5 @@ def _import(file: Path, folder: Path) -> ModuleType:
     return module
 
 
-def _inside(module: ModuleType, folder: Path) -> bool:
-    file = getattr(module, "__file__", None)
-    return bool(file) and Path(str(file)).resolve().is_relative_to(folder)
+def _file(module: ModuleType) -> str:
+    return str(getattr(module, "__file__", None) or "")

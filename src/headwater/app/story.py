@@ -118,7 +118,7 @@ def _cells(line: Line, windows: Sequence[str]) -> dict[tuple[str, str], Cell]:
 
 def _strength(finding: Finding) -> float:
     ratio = min(6.0, finding.score / LIMIT)
-    return max(1.0, ratio) if finding.severity == "alarm" else min(0.95, 0.5 * ratio)
+    return max(1.0, ratio) if finding.severity == "alarm" else min(0.6, 0.1 + 0.1 * ratio)
 
 
 def _mended(line: Line, incident: Incident, cells: dict[tuple[str, str], Cell], shown: set[str]) -> None:

@@ -55,7 +55,7 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
         return None
     half = 1.96 * math.sqrt(variance)
     return Effect(
-        metric=f"{case.models[0].unit} more than with the repair",
+        metric="more than the repaired decisions would have cost",
         unit=case.models[0].unit,
         value=total,
         low=total - half,
