@@ -94,6 +94,7 @@ def _unit(case: Case, chosen: list[Factor]) -> Candidate:
         text,
         tolerance=tolerance,
         demand=2.0 if plain_evidence and not tolerance else _STRONG,
+        amounts=True,
         cost=sum(factor.free for factor in chosen),
     )
 
@@ -102,7 +103,8 @@ def factors(case: Case, column: str) -> list[Factor]:
     """Return the inverses that restore the column's own distribution, the best first."""
     values = case.view.number(column)
     given = np.sort(values[np.isfinite(values)])
-    if len(given) < 1 or given[0] == given[-1] == 0:
+    known = case.reference.vocabularies[column]
+    if not len(given) or given[0] == given[-1] == 0 or (known.values.len() < 2 and known.coded):
         return []
     found = []
     for conversion in CONVERSIONS:
@@ -123,9 +125,7 @@ def factors(case: Case, column: str) -> list[Factor]:
 def own_score(case: Case, column: str, values: Floats) -> float:
     """Return the worst exceedance of a column's own quantiles, signs and zeros for given values."""
     metrics = measures.number_metrics(values, 9)
-    return max(
-        (case.reference.ratio(f"{name}:{column}", metrics[name]) for name in _OWN if name in metrics), default=0.0
-    )
+    return max((case.ratio(f"{name}:{column}", metrics[name]) for name in _OWN if name in metrics), default=0.0)
 
 
 def _ranked(case: Case, column: str, values: Floats, found: list[Factor]) -> list[Factor]:
@@ -136,7 +136,7 @@ def _ranked(case: Case, column: str, values: Floats, found: list[Factor]) -> lis
         repaired = values * factor.scale + factor.shift
         lossy = False
         ratio = _unseen_ratio(case, name, vocabulary.near(repaired, 0.0))
-        if ratio >= _NEARLY:
+        if ratio >= _NEARLY and not vocabulary.coded:
             # Digits may have been lost on the way: then known values are near, not equal.
             lossy = True
             ratio = _unseen_ratio(case, name, vocabulary.near(repaired, _tolerance(values, factor.scale)))
@@ -149,7 +149,7 @@ def _ranked(case: Case, column: str, values: Floats, found: list[Factor]) -> lis
 
 def _unseen_ratio(case: Case, name: str, codes: np.ndarray) -> float:
     given = codes[codes >= UNSEEN]
-    return case.reference.ratio(name, float((given == UNSEEN).mean()) if len(given) else 0.0)
+    return case.ratio(name, float((given == UNSEEN).mean()) if len(given) else 0.0)
 
 
 def _tolerance(values: Floats, scale: float) -> float:
@@ -238,6 +238,7 @@ def propose_swaps(case: Case) -> Iterator[Candidate]:
             yield Candidate(
                 Repair("swap", "column_swap", {"columns": [one, other]}),
                 f"the values of `{one}` look like those of `{other}` and the other way round",
+                amounts=True,
             )
 
 
@@ -286,12 +287,20 @@ def _overfull(case: Case, column: str, given: Floats) -> Iterator[tuple[float, f
         usual = float(top[code]) if 0 <= code < len(top) else 0.0
         if share < 3 * usual + 0.01:
             continue
-        outside = value < low - 0.2 * reach or value > high + 0.2 * reach
+        outside = value < low - 2 * reach or value > high + 2 * reach or value < 0 <= low
         sentinel = code == UNSEEN and (outside or value in _SENTINELS)
-        # A value from the usual range is a default only when nulls went missing as it appeared.
-        lost = case.usual(f"null:{column}") - case.value(f"null:{column}")
-        if sentinel or (code == UNSEEN and value == 0) or lost > 0.5 * (share - usual) > 0.005:
+        if sentinel or (code == UNSEEN and value == 0) or _replaces_nulls(case, column, value, share - usual):
             yield value, share, sentinel
+
+
+def _replaces_nulls(case: Case, column: str, value: float, excess: float) -> bool:
+    """A value from the usual range is a default when the nulls are gone, and it is what one fills in for them."""
+    usual, now = case.usual(f"null:{column}"), case.value(f"null:{column}")
+    if not usual - now > 0.5 * excess > 0.005 or now > 0.1 * usual:
+        return False
+    known = case.reference.vocabularies[column].values.to_numpy()
+    middle = case.usual(f"q50:{column}")
+    return value in (0, -1, 1, known[0]) or abs(value - middle) <= 0.02 * abs(middle) or value not in known
 
 
 def _stand_in(case: Case, columns: dict[str, list[float]], share: float, sentinel: bool) -> Candidate:

@@ -11,12 +11,13 @@ import polars as pl
 
 from headwater.core.errors import DataError
 from headwater.core.windows import Window
-from headwater.stats.reference import Reference, Score, column_of, metric_of
+from headwater.stats.baselines import column_of, metric_of
+from headwater.stats.reference import Reference, Score
 from headwater.stats.repairs import Repair, apply
 from headwater.stats.views import View
 
 ABNORMAL, NORMAL = 2.0, 1.2
-_STRONG, _EXTREME, _TOLD, _BYSTANDER = 3.0, 8.0, 1.8, 3.5
+_STRONG, _EXTREME, _TOLD, _BYSTANDER, _FAR = 3.0, 8.0, 1.8, 3.5, 6.0
 # Metrics of form rather than amount: no storm moves them, so what they tell needs less support from the rest.
 _TELLING = frozenset(
     (
@@ -41,6 +42,8 @@ class Candidate:
         tolerance: Per column, how far repaired numbers may be from known ones, because digits were lost.
         excused: Metrics that need not return to normal, because the repair is known not to restore them.
         demand: How abnormal the metrics that it mends must have been.
+        amounts: It rests on amounts or shares, which the world moves as well: without a metric of form or of agreement
+            to tell, several metrics must have been far off.
         cost: How many free parameters it has.
         prior: Plausibility against other explanations of the same metrics, 0 to 1.
         limit: How abnormal the mended columns may stay: where the form tells enough, the values may be odd as well.
@@ -55,6 +58,7 @@ class Candidate:
     excused: frozenset[str] = frozenset()
     demand: float = ABNORMAL
     cost: int = 1
+    amounts: bool = False
     prior: float = 1.0
     limit: float = NORMAL
     explains: frozenset[str] = frozenset()
@@ -99,7 +103,7 @@ class Case:
     def of(cls, frame: pl.DataFrame, window: Window, reference: Reference) -> Case:
         """Measure a frame."""
         view = reference.view(frame, window)
-        return cls(reference, window, view, reference.compare(reference.measure(view)))
+        return cls(reference, window, view, reference.compare(reference.measure(view), window))
 
     @cached_property
     def abnormal(self) -> dict[str, float]:
@@ -116,7 +120,11 @@ class Case:
 
     def usual(self, name: str) -> float:
         """Return one metric's usual value, NaN when it is not known."""
-        return self.reference.centers.get(name, np.nan)
+        return self.reference.baseline.usual(name, self.window)
+
+    def ratio(self, name: str, value: float) -> float:
+        """Return the exceedance that a metric would have with another value."""
+        return self.reference.baseline.ratio(name, value, self.window)
 
     def high(self, name: str) -> bool:
         """Tell whether a metric is above its usual value."""
@@ -164,7 +172,7 @@ class Case:
             repaired, self.window, sharing=None if changed is None else self.view, changed=changed or ()
         )
         values = self.reference.measure(view, columns=changed, wrap=candidate.wrap, tolerance=candidate.tolerance)
-        return self._compare(candidate, self.reference.compare(values).ratios)
+        return self._compare(candidate, self.reference.compare(values, self.window).ratios)
 
     def _compare(self, candidate: Candidate, after: Mapping[str, float]) -> Outcome:
         names = [name for name in after if name not in candidate.excused]
@@ -174,14 +182,16 @@ class Case:
         left = max((after[name] for name in own), default=0.0)
         bystanders = set(touched) - set(own)
         left = max([left, *(after[name] for name in bystanders if self._is_worse(candidate, name, after[name]))])
-        limit = candidate.limit
+        limit, told = candidate.limit, False
         if any(self.r(name) > max(3 * after[name], self._telling(name)) for name in touched):
-            limit = max(limit, _TOLD)
+            limit, told = max(limit, _TOLD), True
         mended = {
             name
             for name in touched
             if self.r(name) > ABNORMAL and (after[name] < NORMAL or after[name] < min(0.35 * self.r(name), limit))
         }
+        if candidate.amounts and not told and (before < _FAR or len(mended) < 3):
+            mended = set()
         return Outcome(candidate, before, left, frozenset(mended), limit)
 
     @staticmethod

@@ -43,6 +43,7 @@ def propose_recodes(case: Case) -> Iterator[Candidate]:
                 Repair("recode", "enum_recode", {"columns": {column: change}}),
                 text,
                 # Shares that two values might have exchanged also move by themselves.
+                amounts=True,
                 demand=2.0 if f"unseen:{column}" in case.abnormal or case.odd(column, "lookup") else 3.5,
                 cost=1 if "rule" in change else 1 + len(change["map"]).bit_length() // 2,
             )
@@ -144,7 +145,8 @@ def _maps(case: Case, column: str, unseen: dict[Any, int]) -> Iterator[list[list
     through = _through_ids(case, column, list(unseen))
     if through:
         yield through
-    if len(unseen) > 60:
+    # A constant that changes to another one may as well name a batch or a month.
+    if len(unseen) > 60 or vocabulary.values.len() < 2:
         return
     counts = np.bincount(np.maximum(vocabulary.codes(case.view, column), -1) + 1, minlength=1)[1:]
     typical = vocabulary.typical()

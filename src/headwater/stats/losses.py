@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 
 from headwater.stats import measures
+from headwater.stats.baselines import column_of, metric_of
 from headwater.stats.cases import ABNORMAL, Candidate, Case
 from headwater.stats.categories import coded_columns
 from headwater.stats.gauge import row_hashes
-from headwater.stats.reference import column_of, metric_of
 from headwater.stats.repairs import Repair
+from headwater.stats.views import Floats
 from headwater.stats.vocabulary import NULL
 
 _TABLE = ("rows", "copies", "nullpattern")
@@ -85,6 +86,8 @@ def _cut(case: Case) -> Iterator[Candidate]:
     gone = [column for column in gone if not _is_outcome(case, column)]
     for column in gone:
         share = case.value(f"gone:{column}")
+        if not _steady_values(case, column, usual):
+            continue
         if abs((1 - rows / usual) - share) < 0.5 * share:
             values = ", ".join(repr(one) for one in vanished(case, column)[:4])
             text = f"{rows} rows, usually {usual:.0f}: all rows with {values} in `{column}` are missing"
@@ -113,6 +116,14 @@ def _late(case: Case, rows: int, usual: float) -> Iterator[Candidate]:
     yield _lost(
         "late_partition", "", f"{text}; until then {rows} rows, usually {before:.0f}", _everything(case), prior=1.05
     )
+
+
+def _steady_values(case: Case, column: str, rows: float) -> bool:
+    vocabulary = case.reference.vocabularies[column]
+    shares = vocabulary.by_window / np.maximum(vocabulary.rows, 1)[:, None]
+    known = [str(one) for one in vocabulary.values.head(shares.shape[1])]
+    gone = vanished(case, column)
+    return any(steady(shares[:, known.index(one)], rows) for one in gone)
 
 
 def vanished(case: Case, column: str) -> list[str]:
@@ -145,7 +156,7 @@ def _nulls(case: Case) -> Iterator[Candidate]:
         column = column_of(name)
         if metric_of(name) != "null" or column in blamed or not case.high(name):
             continue
-        if case.value(name) > 0.98 and np.nanmax(case.reference.baseline[name]) < 0.9:
+        if case.value(name) > 0.98 and np.nanmax(case.reference.baseline.values[name]) < 0.9:
             text = f"`{column}` is null in {case.value(name):.0%} of the rows, usually {case.usual(name):.1%}"
             yield _lost("null_burst", column, text, case.about(column))
 
@@ -183,11 +194,17 @@ def _constants(case: Case) -> Iterator[Candidate]:
 
 def _usual_top(case: Case, column: str) -> float:
     """The highest share that the commonest value of a column had in any reference window."""
-    top = case.reference.baseline.get(f"top:{column}")
+    top = case.reference.baseline.values.get(f"top:{column}")
     if top is not None:
         return float(np.nanmax(top))
     vocabulary = case.reference.vocabularies[column]
     return float((vocabulary.by_window / np.maximum(vocabulary.rows, 1)[:, None]).max(initial=0.0))
+
+
+def steady(shares: Floats, rows: float) -> bool:
+    """Tell whether a value comes so regularly that its absence is strange: never few rows, never far below usual."""
+    least, typical = float(shares.min()), float(np.median(shares))
+    return least * rows >= 6 and least >= 0.4 * typical
 
 
 def _is_outcome(case: Case, column: str) -> bool:
@@ -211,7 +228,7 @@ def _outcomes(case: Case) -> Iterator[Candidate]:
         for code in range(shares.shape[1]):
             least, typical = float(shares[:, code].min()), float(np.median(shares[:, code]))
             now = counts[code] / len(given)
-            if typical * len(given) < 8 or now > 0.2 * least or now > 0.1 * typical:
+            if not steady(shares[:, code], len(given)) or now > 0.2 * least or now > 0.1 * typical:
                 continue
             related = case.about(column) | {name for name in case.abnormal if metric_of(name) in _TABLE}
             fewer = 1 - case.view.height / float(np.exp(case.usual("rows:")))

@@ -35,7 +35,8 @@ def number_metrics(values: Floats, decimals: int) -> dict[str, float]:
         result[name] = at(given, share)
     sizes = np.abs(given)
     sizes = np.sort(np.log10(sizes[sizes > 0]))
-    if len(sizes):
+    # The size of a few values that are not zero is chance.
+    if len(sizes) >= min(5, len(given)):
         for name, share in _LOGS:
             result[name] = at(sizes, share)
     count = len(given)

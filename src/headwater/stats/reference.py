@@ -1,16 +1,14 @@
 """What normal looks like: a table's trailing accepted windows, and how far a frame is from them.
 
-Every metric x of a window is compared with its median m over the reference windows; its exceedance is
-r = |x - m| / max(s, floor), where s is the largest distance that any reference window keeps from the median (what is
-known about values leaves that window out). So the real variation between windows, storms included, sets the scale:
-r <= 1 has been seen before, r > 2 has not, by far. See docs for the measurements behind it; the idea is leave-one-out
-calibration as in conformal prediction (Vovk, Gammerman, Shafer 2005, chapter 4).
+The reference is self-contained: the values that columns take, the relations between them, their course over the day,
+and the baseline of every metric, against which a frame is scored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -18,43 +16,13 @@ import polars as pl
 from headwater.core.errors import DataError
 from headwater.core.windows import Window
 from headwater.stats import measures
+from headwater.stats.baselines import Baseline
 from headwater.stats.gauge import Gauge, row_hashes
 from headwater.stats.profiles import Clockwork
 from headwater.stats.regressions import Consistency
 from headwater.stats.relations import find_calendars, find_linear, find_lookups
 from headwater.stats.views import Floats, Ints, View, epoch_hours, hours, kind_of, numbers, zone_hours, zone_hours_after
 from headwater.stats.vocabulary import Vocabulary
-
-CAP = 100.0
-_ONE_SIDED = frozenset(
-    (
-        *("unseen", "fine", "gone", "moved", "top", "outside", "grain", "hours", "phase", "course"),
-        *("copies", "paired", "repeat", "replay", "calendar", "linear", "lookup", "fit", "scatter"),
-        *("nullpattern", "uncovered", "churn", "dtype", "schema"),
-    )
-)
-_FLOORS = {
-    **dict.fromkeys(
-        ("null", "fine", "gone", "outside", "grain", "copies", "calendar", "linear", "lookup", "nullpattern"), 0.02
-    ),
-    **dict.fromkeys(("unseen", "uncovered", "churn"), 0.03),
-    **dict.fromkeys(("zero", "negative", "moved", "middle", "log10", "log50", "log90"), 0.05),
-    **dict.fromkeys(("top", "most", "paired", "rows", "fit", "scatter", "dtype", "schema"), 0.1),
-    **{"first": 0.045, "last": 0.045, "hours": 0.08, "phase": 8.0, "course": 4.0, "replay": 0.04, "repeat": 0.04},
-}
-_BY_ROWS = frozenset(
-    ("null", "unseen", "fine", "zero", "negative", "top", "moved", "most", "copies", "lookup", "linear")
-)
-
-
-def metric_of(name: str) -> str:
-    """Return the metric of ``metric:column``."""
-    return name.split(":", maxsplit=1)[0]
-
-
-def column_of(name: str) -> str:
-    """Return the column of ``metric:column``; empty for the whole table."""
-    return name.split(":", maxsplit=1)[1]
 
 
 @dataclass(frozen=True)
@@ -83,9 +51,7 @@ class Reference(Gauge):
     seven windows, where fixed floors set most of the scales.
     """
 
-    baseline: dict[str, Floats] = field(default_factory=dict)
-    centers: dict[str, float] = field(default_factory=dict)
-    scales: dict[str, float] = field(default_factory=dict)
+    baseline: Baseline = field(default_factory=Baseline)
 
     @classmethod
     def learn(
@@ -117,20 +83,11 @@ class Reference(Gauge):
 
     def score(self, frame: pl.DataFrame, window: Window) -> Score:
         """Compare a frame with the reference windows."""
-        return self.compare(self.measure(self.view(frame, window)))
+        return self.compare(self.measure(self.view(frame, window)), window)
 
-    def compare(self, values: Mapping[str, float]) -> Score:
-        """Turn metrics into exceedances."""
-        return Score({name: self.ratio(name, value) for name, value in values.items()}, values)
-
-    def ratio(self, name: str, value: float) -> float:
-        """Return the exceedance of one metric's value."""
-        center = self.centers.get(name)
-        if center is None or not np.isfinite(value):
-            return 0.0
-        gap = value - center
-        gap = max(gap, 0.0) if metric_of(name) in _ONE_SIDED else abs(gap)
-        return float(min(gap / self.scales[name], CAP))
+    def compare(self, values: Mapping[str, float], window: Window) -> Score:
+        """Turn a window's metrics into exceedances."""
+        return Score({name: self.baseline.ratio(name, value, window) for name, value in values.items()}, values)
 
 
 def _learn(reference: Reference) -> None:
@@ -172,7 +129,8 @@ def _learn(reference: Reference) -> None:
         for one in np.unique(reference.patterns(view)):
             reference.null_patterns[int(one)] = reference.null_patterns.get(int(one), 0) + 1
     measured = [reference.measure(view, without=place) for place, view in enumerate(views)]
-    _calibrate(reference, measured)
+    steps = {name: 10.0**-places for name, places in reference.decimals.items() if places < 9}
+    reference.baseline = Baseline.of(measured, reference.windows, sizes, reference.spreads, steps)
 
 
 def _learn_relations(reference: Reference, pooled: pl.DataFrame, views: list[View], codes: Mapping[str, Ints]) -> None:
@@ -207,7 +165,10 @@ def _learn_relations(reference: Reference, pooled: pl.DataFrame, views: list[Vie
 
 
 def _names_window(codes: Ints, views: list[View]) -> bool:
-    """A column with one value per window that changes nearly every window only names it (a batch, a load date)."""
+    """Tell whether a column has one value per window and only names it.
+
+    It then changes nearly every window (a batch, a load date), or never returns to a value it has left (a week).
+    """
     start, values = 0, []
     for view in views:
         own = codes[start : start + view.height]
@@ -215,7 +176,8 @@ def _names_window(codes: Ints, views: list[View]) -> bool:
         if view.height < 2 or (own != own[0]).any():
             return False
         values.append(int(own[0]))
-    return len(set(values)) > 0.5 * len(values)
+    changes = sum(one != other for one, other in pairwise(values))
+    return len(set(values)) > 0.5 * len(values) or changes == len(set(values)) - 1
 
 
 def _is_naive_local(reference: Reference, frames: list[pl.DataFrame]) -> bool:
@@ -242,35 +204,3 @@ def _aligned(frame: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataF
         series = frame.get_column(name)
         columns.append(series if series.dtype == dtype else series.cast(dtype, strict=False))
     return pl.DataFrame(columns)
-
-
-def _calibrate(reference: Reference, measured: list[dict[str, float]]) -> None:
-    count = len(measured)
-    inflation = 1 + 2 / count
-    for name in {name: None for one in measured for name in one}:
-        values = np.array([one.get(name, np.nan) for one in measured])
-        given = values[np.isfinite(values)]
-        metric = metric_of(name)
-        if not len(given):
-            continue
-        center = float(np.median(given))
-        # A metric that few reference windows have says little about its spread.
-        if len(given) < 0.5 * count and metric not in ("null", "unseen"):
-            continue
-        if metric in ("dtype", "schema"):
-            center = 0.0
-        reach = float(np.abs(given - center).max()) * inflation
-        reference.baseline[name] = values
-        reference.centers[name] = center
-        reference.scales[name] = max(reach, _floor(reference, name, center, given))
-
-
-def _floor(reference: Reference, name: str, center: float, given: Floats) -> float:
-    metric, column = metric_of(name), column_of(name)
-    if metric in measures.QUANTILE_METRICS:
-        return max(0.05 * reference.spreads.get(column, 0.0), 0.01 * abs(center), 1e-9)
-    floor = _FLOORS.get(metric, 0.05)
-    rows = float(np.median([frame.height for frame in reference.frames]))
-    if metric in _BY_ROWS:
-        return max(floor, min(2 / rows, 0.25))
-    return floor

@@ -13,10 +13,11 @@ from headwater.core.canonical import digest
 from headwater.stats.views import Bools, Floats, Ints, View, kind_of, numbers, texts
 from headwater.stats.vocabulary import Vocabulary
 
-PARTS = ("hour", "day", "month", "year", "minute", "weekday", "isoweekday", "week", "ordinal", "quarter", "yyyymmdd",
-         "yyyymm")  # fmt: skip
+PARTS = ("hour", "day", "month", "year", "minute", "weekday", "isoweekday", "week", "sunday_week", "ordinal",
+         "quarter", "yyyymmdd", "yyyymm")  # fmt: skip
 FORMATS = ("%Y-%m-%d", "%Y-%m", "%B", "%b", "%A", "%a", "%Y%m%d", "%d/%m/%Y", "%m/%d/%Y", "%H", "%H:%M", "%Y", "%m")
 LOCAL = "local"
+_TELLING = frozenset((*FORMATS[:9], "yyyymmdd", "yyyymm"))
 _SAMPLE, _FEW = 3000, 60
 _MISSED = 0.01
 
@@ -107,11 +108,15 @@ def _date_part(part: str, dates: np.ndarray) -> Floats:
     day = (dates - months.astype("datetime64[D]")).astype(int) + 1
     if part == "week":
         return pl.Series(dates.astype("datetime64[ms]")).dt.week().to_numpy().astype(float)
+    ordinal = (dates - years.astype("datetime64[D]")).astype(int) + 1
+    first = (years.astype("datetime64[D]").astype(int) + 4) % 7
     values = {
         "year": year,
         "month": month,
         "day": day,
-        "ordinal": (dates - years.astype("datetime64[D]")).astype(int) + 1,
+        "ordinal": ordinal,
+        # Weeks begin on Sundays, the first on 1 January, as spreadsheets count them.
+        "sunday_week": (ordinal - 1 + first) // 7 + 1,
         "quarter": (month - 1) // 3 + 1,
         "yyyymmdd": year * 10000 + month * 100 + day,
         "yyyymm": year * 100 + month,
@@ -167,7 +172,7 @@ def _parts(series: pl.Series) -> Sequence[str]:
         return ()
     limit = float(values.max())
     limits = {"hour": 24, "day": 31, "month": 12, "minute": 59, "weekday": 6, "isoweekday": 7, "week": 53,
-              "ordinal": 366, "quarter": 4}  # fmt: skip
+              "sunday_week": 54, "ordinal": 366, "quarter": 4}  # fmt: skip
     return [part for part in PARTS if limit <= limits.get(part, 1e9)]
 
 
@@ -185,10 +190,12 @@ def _find_calendar(
     # Most guesses are wrong, and a few rows show it.
     few = sample(series.len(), _FEW)
     short = series[few]
-    # A column that never changes is taken for a part of the date only when it is called that.
-    varies = series.n_unique() > 1
+    # A column that never changes is taken for a part of the date only when it is called that, or written like one.
+    counts = series.drop_nulls().value_counts(sort=True).get_column("count").to_numpy()
+    varies = len(counts) > 1
+    mixed = varies and counts[0] < 0.9 * counts.sum()
     for part in parts:
-        if not varies and part.strip("%") not in name.lower():
+        if not varies and part not in _TELLING and part.strip("%") not in name.lower():
             continue
         for source, clock in clocks.items():
             offsets: list[float | str] = [LOCAL, *_offsets(part, short, clock[few], source)]
@@ -198,7 +205,8 @@ def _find_calendar(
                 if differs.sum() > 0.1 * comparable.sum():
                     continue
                 comparable, differs = calendar.misses(series, clock, *zones)
-                if comparable.sum() >= 5 and differs.sum() <= _MISSED * comparable.sum():
+                # What is nearly constant agrees with a nearly constant part by chance.
+                if comparable.sum() >= 5 and differs.sum() <= (_MISSED if mixed else 0) * comparable.sum():
                     return calendar
     return None
 
@@ -224,13 +232,18 @@ def find_linear(columns: Mapping[str, Floats]) -> list[Linear]:
     rows = sample(len(columns[names[0]]), _SAMPLE // 4)
     matrix = np.column_stack([columns[name][rows] for name in names])
     matrix = matrix[np.isfinite(matrix).all(axis=1)]
+    if not len(matrix):
+        return []
+    varies = np.ptp(matrix, axis=0) > 0
+    matrix, names = matrix[:, varies], [name for name, yes in zip(names, varies, strict=True) if yes]
     if len(matrix) < 10 * len(names):
         return []
     found: list[Linear] = []
     for place, name in enumerate(names):
         others = [index for index in range(len(names)) if index != place]
         relation = _exact(name, place, others, names, matrix)
-        if relation and not any({name, *relation.weights} == {one.column, *one.weights} for one in found):
+        ordinary = np.mean(matrix[:, place] == np.median(matrix[:, place])) < 0.7
+        if relation and ordinary and not any({name, *relation.weights} == {one.column, *one.weights} for one in found):
             found.append(relation)
     return found
 
@@ -275,7 +288,7 @@ def find_lookups(
     for by, rows in codes.items():
         size = vocabularies[by].values.len()
         # An id must repeat, and there must be enough of them that the map is not chance.
-        if size < 4 or (rows >= 0).sum() < 3 * size:
+        if size < (20 if vocabularies[by].numeric else 4) or (rows >= 0).sum() < 3 * size:
             continue
         for column, values in attributes.items():
             if column == by:
@@ -310,7 +323,8 @@ def _fit_lookup(rows: Ints, values: Floats, size: int) -> Floats | None:
         return None
     used = first[np.isfinite(first)]
     # A constant attribute, or one that most ids share, is not determined by the id.
-    _, counts = np.unique(used, return_counts=True)
-    if counts.max() > 0.8 * len(used):
-        return None
+    for values_seen in (used, own):
+        _, counts = np.unique(values_seen, return_counts=True)
+        if counts.max() > 0.8 * len(values_seen):
+            return None
     return first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -49,7 +50,7 @@ def _unlike(case: Case, name: str, other: str) -> float:
         return 99.0
     found: dict[str, float] = {}
     case.reference.measure_column(view, name, None, False, {}, found)
-    worst = max((case.reference.ratio(metric, value) for metric, value in found.items()), default=0.0)
+    worst = max((case.ratio(metric, value) for metric, value in found.items()), default=0.0)
     alike = difflib.SequenceMatcher(None, name.lower(), other.lower()).ratio()
     return worst - 0.3 * alike
 
@@ -86,7 +87,7 @@ def _best_way(case: Case, name: str) -> str | None:
         found: dict[str, float] = {}
         view = case.reference.view(trial, case.window)
         case.reference.measure_column(view, name, None, False, {}, found)
-        worst = max((case.reference.ratio(metric, value) for metric, value in found.items()), default=0.0)
+        worst = max((case.ratio(metric, value) for metric, value in found.items()), default=0.0)
         cost = share + min(worst, 50) / 50
         if share < 0.5 and cost < best[0]:
             best = (cost, how)
@@ -100,22 +101,26 @@ def propose_copies(case: Case) -> Iterator[Candidate]:
     if {"copies:", "paired:"} & set(case.abnormal):
         share = case.value("copies:")
         text = f"{share:.0%} of the {rows} rows repeat another row; a window usually has {usual:.0f} rows"
-        key = [name for name in reference.key if name in case.view.raw.columns]
-        if key and len(key) == len(reference.key):
-            yield Candidate(Repair("deduplicate", "duplicate_load", {"key": key}), text, column="")
-        else:
-            # Some tables have equal rows by nature; then every row twice is not the same as every row once.
-            natural = case.usual("copies:") > 0.001
-            for copies in [_times(case.view.raw)]:
-                parameters = {"key": [], "copies": copies}
-                yield Candidate(
-                    Repair("deduplicate", "duplicate_load", parameters), text, column="", cost=1 + (not natural)
-                )
-            yield Candidate(Repair("deduplicate", "duplicate_load", {"key": []}), text, column="", cost=1 + natural)
+        for parameters, cost in _removals(case):
+            yield Candidate(Repair("deduplicate", "duplicate_load", parameters), text, column="", cost=cost)
     time = reference.time
     if time and (f"outside:{time}" in case.abnormal or ("rows:" in case.abnormal and case.high("rows:"))):
         text = f"{rows} rows where {usual:.0f} are usual, among them rows of earlier windows"
         yield Candidate(Repair("drop_delivered", "duplicate_load", {}), text, column="")
+
+
+def _removals(case: Case) -> Iterator[tuple[dict[str, Any], int]]:
+    key = list(case.reference.key)
+    if key and set(key) <= set(case.view.raw.columns):
+        yield {"key": key}, 1
+        return
+    # Some tables have equal rows by nature; then every row twice is not the same as every row once, and a few more
+    # equal rows than usual are nothing.
+    natural = case.usual("copies:")
+    if natural > 0.05 and case.value("paired:") < 0.9:
+        return
+    yield {"key": [], "copies": _times(case.view.raw)}, 2 if natural <= 0.001 else 1
+    yield {"key": []}, 1 if natural <= 0.001 else 2
 
 
 def _times(frame: pl.DataFrame) -> int:
