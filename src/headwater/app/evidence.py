@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from headwater.app.line import Line
-from headwater.app.profiling import marked, parents_of, profile_of
+from headwater.app.profiling import parents_of, profile_of
 from headwater.app.running import Run
 from headwater.core.assets import Asset
 from headwater.core.project import Model
@@ -24,7 +24,7 @@ def measure(line: Line, run: Run) -> list[Evidence]:
         found.append(_arrival(line, name, delivery))
         found.extend(_checks(line, name, delivery))
         if delivery.state == "COMPLETE" and delivery.frame is not None:
-            found.extend(_profiles(line, line.assets[name], delivery))
+            found.extend(_profiles(line, line.assets[name], delivery, run.deliveries))
     if run.first == run.last:
         found.extend(mechanisms(line, [(name, item.window.key) for name, item in run.deliveries.items()
                                        if item.state == "COMPLETE"]))  # fmt: skip
@@ -69,7 +69,7 @@ def _checks(line: Line, name: str, delivery: Delivery) -> Iterable[Evidence]:
         )
 
 
-def _profiles(line: Line, asset: Asset, delivery: Delivery) -> Iterable[Evidence]:
+def _profiles(line: Line, asset: Asset, delivery: Delivery, delivered: Mapping[str, Delivery]) -> Iterable[Evidence]:
     frame, window = delivery.frame, delivery.window
     assert frame is not None
     time = line.services.clock.now()
@@ -80,8 +80,8 @@ def _profiles(line: Line, asset: Asset, delivery: Delivery) -> Iterable[Evidence
         first, _, last = window.key.partition("..")
         spans = list(line.calendar.between(first, last))
         keys = [span.key for span in spans]
-        rows = marked(line, asset, keys)
-        parents = parents_of(line, asset, frame, keys)
+        rows = delivery.marked
+        parents = parents_of(line, asset, rows, keys, delivered)
         measured = profile_windows(rows, windows=spans, key=asset.key, parents=parents, known=known_values(rows))
     for key, values in measured.items():
         yield Evidence(type="profile", subject=line.ref(asset.name), window=key, values=values, time=time)

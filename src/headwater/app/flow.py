@@ -79,9 +79,9 @@ def accept(line: Line, delivered: Run) -> None:
     body = {"window": delivered.last, "mechanisms": mechanisms}
     line.record([Entry("accepted", line.project.name, body, line.services.clock.now())])
     learned = [
-        vocabulary(line, line.assets[name], item.frame)
+        vocabulary(line, line.assets[name], item.marked)
         for name, item in delivered.deliveries.items()
-        if item.frame is not None and item.state == "COMPLETE"
+        if item.state == "COMPLETE"
     ]
     _record(line, [item for item in learned if item is not None])
 

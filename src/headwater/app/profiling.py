@@ -10,7 +10,8 @@ from headwater.app.line import Line
 from headwater.core.assets import Asset
 from headwater.core.records import Evidence
 from headwater.core.windows import Window
-from headwater.stats.links import Parent
+from headwater.dataops.delivery import Delivery, mark
+from headwater.stats.links import WINDOW, Parent
 from headwater.stats.profile import KNOWN_LIMIT, known_values, profile
 from headwater.stats.tables import compare
 
@@ -18,6 +19,7 @@ CHANGE_SHARE = "change.share"
 """Share of cells that differ from what the last accepted version gives for the same parents."""
 RELEASE_MISMATCH = "release.mismatch"
 """Number of loaded model parts that are not the approved ones."""
+_TEXT = (pl.String, pl.Categorical, pl.Enum)
 
 
 def profile_of(
@@ -40,26 +42,22 @@ def _link(parent: Asset, child: Asset, columns: Iterable[str]) -> tuple[str, ...
     return parent.key if parent.key and joined and set(parent.key) <= set(columns) else ()
 
 
-def parents_of(line: Line, asset: Asset, frame: pl.DataFrame, keys: list[str]) -> dict[str, Parent]:
-    """Return the parents that an asset's rows point to, over a range of windows."""
+def parents_of(
+    line: Line, asset: Asset, frame: pl.DataFrame, keys: list[str], delivered: Mapping[str, Delivery]
+) -> dict[str, Parent]:
+    """Return the parents that an asset's rows point to, over a range of windows that was just delivered."""
     found = {}
     for read in asset.reads:
         parent = line.assets[read.parent]
         if link := _link(parent, asset, frame.columns):
-            stored = line.services.tables.keys(parent.name)
-            rows = marked(line, parent, [key for key in stored if key <= keys[-1]])
+            fresh = delivered[parent.name].pieces if parent.name in delivered else {}
+            older = [
+                key for key in line.services.tables.keys(parent.name) if key not in fresh and key <= keys[-1]
+            ][-max(1, read.lookback) :]  # fmt: skip
+            stored = {key: rows for key in older if (rows := line.services.tables.read(parent.name, [key])) is not None}
+            rows = mark({**stored, **fresh})
             found[parent.name] = Parent(rows, link, lookback=read.lookback, snapshot=parent.snapshot)
     return found
-
-
-def marked(line: Line, asset: Asset, keys: list[str]) -> pl.DataFrame:
-    """Read windows of an asset with a column ``_window`` that names them."""
-    frames = [
-        frame.with_columns(pl.lit(key).alias("_window"))
-        for key in keys
-        if (frame := line.services.tables.read(asset.name, [key])) is not None
-    ]
-    return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame({"_window": []})
 
 
 def known(line: Line, asset: Asset) -> Mapping[str, frozenset[str]]:
@@ -75,7 +73,9 @@ def vocabulary(line: Line, asset: Asset, frame: pl.DataFrame) -> Evidence | None
     """
     told = line.state.vocabulary.get(asset.name, {})
     seen = known_values(frame, limit=KNOWN_LIMIT)
-    texts = {name for name, kind in frame.schema.items() if kind in (pl.String, pl.Categorical, pl.Enum)}
+    texts = {
+        name for name, kind in frame.schema.items() if name != WINDOW and kind in (pl.String, pl.Categorical, pl.Enum)
+    }
     grown: dict[str, list[str]] = {}
     for column in sorted(texts):
         before = told.get(column)

@@ -48,6 +48,19 @@ class Delivery:
     checks: tuple[Any, ...] = ()
     error: HeadwaterError | None = None
     parents: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    pieces: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+
+    @property
+    def marked(self) -> pl.DataFrame:
+        """The delivered rows with a column ``_window`` that names their window."""
+        return mark(self.pieces)
+
+
+def mark(pieces: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Put windows together with a column ``_window`` that names them."""
+    if not pieces:
+        return pl.DataFrame({"_window": []})
+    return stack([frame.with_columns(pl.lit(key).alias("_window")) for key, frame in pieces.items()])
 
 
 class _NotThere(DataError):
@@ -180,7 +193,9 @@ def deliver(
     except HeadwaterError as error:
         broken = tuple(getattr(error, "checks", ()))
         return Delivery(asset.name, window, "FAIL", mechanism, inputs, checks=broken, error=error)
-    return Delivery(asset.name, window, "COMPLETE", mechanism, inputs, version, frame, checks, parents=frames)
+    return Delivery(
+        asset.name, window, "COMPLETE", mechanism, inputs, version, frame, checks, parents=frames, pieces=pieces
+    )
 
 
 def _one_by_one(
