@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from headwater.app.arrival import normal_keys
 from headwater.app.line import Line
 from headwater.app.profiling import parents_of, profile_of
 from headwater.app.running import Run
-from headwater.core.assets import Asset
+from headwater.core.assets import Asset, Mechanism
 from headwater.core.project import Model
 from headwater.core.records import Evidence
 from headwater.dataops.delivery import Delivery
 from headwater.mlops.outcome import business, performance
 from headwater.mlops.serving import identity
 from headwater.stats.profile import known_values, profile_windows
-from headwater.triage.mechanism import examine
+from headwater.triage.mechanism import examine, look_back
+from headwater.triage.replay import Replay
+
+PROBATION = {"1d": 14, "1h": 48}
+"""Windows that new code is compared with the code before it, by the length of a window."""
 
 
 def measure(line: Line, run: Run) -> list[Evidence]:
@@ -98,6 +103,8 @@ def mechanisms(line: Line, delivered: Iterable[tuple[str, str]]) -> list[Evidenc
             continue
         values = examine(replay, models, name, key, accepted)
         if values is not None:
+            if values["code_changed"]:
+                values |= _past(line, replay, name, key, str(values["observed_mechanism"]))
             found.append(
                 Evidence(
                     type="mechanism",
@@ -108,6 +115,30 @@ def mechanisms(line: Line, delivered: Iterable[tuple[str, str]]) -> list[Evidenc
                 )
             )
     return found
+
+
+def on_probation(line: Line, name: str, mechanism: Mechanism) -> bool:
+    """Tell whether an asset's code is so new that windows still have to be compared with the code before it.
+
+    Code can go wrong by and by, or wait for a kind of row that comes once a week; the very code that is to be judged
+    must not become the one it is compared with.
+    """
+    accepted = line.state.accepted.get(name)
+    if accepted is None or accepted.code == mechanism.code or not line.assets[name].recomputable:
+        return False
+    tests = line.state.evidence[("mechanism", line.blame(name))].values()
+    seen = sum(item.values.get("observed_mechanism") == mechanism.id for item in tests)
+    return seen < PROBATION[line.calendar.every]
+
+
+def _past(line: Line, replay: Replay, name: str, key: str, mechanism: str) -> dict[str, float]:
+    """Look back with code that is new in this window; once for each code."""
+    tested = line.state.evidence[("mechanism", line.blame(name))]
+    made, accepted = replay.made(name, key), line.state.accepted[name]
+    if made is None or any(item.values.get("observed_mechanism") == mechanism for item in tested.values()):
+        return {}
+    past = normal_keys(line, line.assets[name], key)
+    return look_back(replay, list(line.project.models.values()), name, past, made, accepted)
 
 
 def _release(line: Line, model: Model, window: str) -> Iterable[Evidence]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from headwater.app.evidence import measure
+from headwater.app.evidence import measure, on_probation
 from headwater.app.judging import look_for_signatures, open_or_merge, triage
 from headwater.app.line import Line
 from headwater.app.profiling import vocabulary
@@ -70,11 +70,11 @@ def watch(line: Line, evidence: list[Evidence]) -> list[Finding]:
 
 
 def accept(line: Line, delivered: Run) -> None:
-    """Remember the mechanisms of a window without alarm as the last accepted ones."""
+    """Remember the mechanisms of a window without alarm as the last accepted ones, new code after its probation."""
     mechanisms = {
         name: {"code": item.mechanism.code, "parts": dict(item.mechanism.parts)}
         for name, item in delivered.deliveries.items()
-        if item.mechanism is not None and item.state == "COMPLETE"
+        if item.mechanism is not None and item.state == "COMPLETE" and not on_probation(line, name, item.mechanism)
     }
     body = {"window": delivered.last, "mechanisms": mechanisms}
     line.record([Entry("accepted", line.project.name, body, line.services.clock.now())])

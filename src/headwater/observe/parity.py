@@ -28,7 +28,7 @@ class MechanismMonitor:
     a difference nobody reads is a notice. A change of the loaded model parts alone is the release monitor's.
 
     Reads ``share`` of differing cells, ``changed``, ``code_changed``, ``parts``, ``displacement``, ``label_flips``,
-    ``lost_share``, ``extra_share``, ``error``.
+    ``lost_share``, ``extra_share``, ``error``; the same of windows before the change as ``past_...``.
     """
 
     name = "mechanism"
@@ -46,14 +46,19 @@ class MechanismMonitor:
     def _one(self, item: Evidence, now: datetime) -> list[Finding]:
         values = item.values
         share = _number(values, "share")
-        if share <= 0 and not values.get("error"):
+        if max(share, _number(values, "past_share")) <= 0 and not values.get("error"):
             return []
+        limits = {
+            "displacement": DISPLACEMENT,
+            "label_flips": LOST_ROWS,
+            "lost_share": LOST_ROWS,
+            "extra_share": LOST_ROWS,
+            "unmodelled_share": UNMODELLED,
+        }
         effects = {
-            "displacement": _number(values, "displacement") / DISPLACEMENT,
-            "label_flips": _number(values, "label_flips") / LOST_ROWS,
-            "lost_share": _number(values, "lost_share") / LOST_ROWS,
-            "extra_share": _number(values, "extra_share") / LOST_ROWS,
-            "unmodelled_share": _number(values, "unmodelled_share") / UNMODELLED,
+            past + name: _number(values, past + name) / limit
+            for past in ("", "past_")
+            for name, limit in limits.items()
         }
         metric = max(effects, key=lambda name: effects[name])
         if not values.get("changed"):
@@ -63,6 +68,12 @@ class MechanismMonitor:
             text = f"the last accepted version does not run on the new inputs: {values['error']}"
             return [_finding(self.name, item, "error", "notice", 1.0, share, text, now)]
         text = f"its new version changes {share:.2%} of its cells, {metric} {_number(values, metric):.4g}"
+        if metric.startswith("past_"):
+            text = (
+                f"its new version would have changed {_number(values, 'past_share'):.2%} of the cells of the last "
+                f"{_number(values, 'past_windows'):.0f} windows, {metric.removeprefix('past_')} "
+                f"{_number(values, metric):.4g}"
+            )
         if effects[metric] >= 1:
             return [_finding(self.name, item, metric, "alarm", effects[metric], _number(values, metric), text, now)]
         return [_finding(self.name, item, metric, "notice", effects[metric], _number(values, metric), text, now)]

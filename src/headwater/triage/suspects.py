@@ -157,18 +157,15 @@ def _recomputable(case: Case, name: str) -> Weighed:
     causes = tuple(test.id for test in tests)
     worst = max(tests, key=_severity)
     values = worst.values
-    share = float(values.get("share", 0.0))
+    share = max(float(values.get("share", 0.0)), float(values.get("past_share", 0.0)))
     if share == 0.0:
         changed = any(test.values.get("changed") for test in tests)
         what = "its new code gives the same rows as the last accepted one" if changed else "recomputed, cell for cell"
         return Weighed(
             name, "", -6.0, True, f"{what}: no difference in {len(tests)} window(s)", {"difference": 0.0}, causes=causes
         )
-    numbers = {
-        label: float(values[label])
-        for label in ("share", "lost_share", "extra_share", "displacement", "decisions", "label_flips")
-        if label in values
-    }
+    labels = ("share", "lost_share", "extra_share", "displacement", "decisions", "label_flips")
+    numbers = {label: _shown(values, label) for label in labels if label in values or f"past_{label}" in values}
     effect = _severity(worst)
     accepted = case.accepted.get(name)
     parts = tuple(values.get("parts", ()))
@@ -177,10 +174,14 @@ def _recomputable(case: Case, name: str) -> Weighed:
         cleared = _approved(case, model, numbers)
         if cleared is not None:
             return Weighed(name, "", -4.0, True, cleared, numbers, causes=causes, kind="release")
-    since = next(test.window for test in tests if float(test.values.get("share", 0.0)) > 0)
+    since = next(test.window for test in tests if _shown(test.values, "share") > 0)
     plan = _undo(case, name, accepted, tests)
     weight = 1.0 + 1.5 * math.log10(max(effect, 1e-6) / MATERIAL)
     why = f"recomputing it with the last accepted version changes {share:.1%} of its cells"
+    if not values.get("share"):
+        why = (
+            f"its new code would have changed {share:.1%} of the cells of its last {values['past_windows']:.0f} windows"
+        )
     if not values.get("changed"):
         weight += 1.5
         why = f"recomputing it with the very same version changes {share:.1%} of its cells"
@@ -211,9 +212,14 @@ def _recomputable(case: Case, name: str) -> Weighed:
 def _severity(test: Evidence) -> float:
     values = test.values
     names = ("displacement", "label_flips", "lost_share", "extra_share", "decisions", "unmodelled_share")
-    worst = max((float(values.get(name, 0.0)) for name in names), default=0.0)
+    worst = max((_shown(values, name) for name in names), default=0.0)
     reaches = any(name in values for name in ("displacement", "label_flips"))
     return worst if reaches else max(worst, float(values.get("share", 0.0)) * 0.1)
+
+
+def _shown(values: Mapping[str, Any], name: str) -> float:
+    """Return what a change of code does, in the window or in those before it that it was tried on."""
+    return max(float(values.get(name, 0.0)), float(values.get(f"past_{name}", 0.0)))
 
 
 def _approved(case: Case, model: Model, numbers: Mapping[str, float]) -> str | None:

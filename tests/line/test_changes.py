@@ -1,0 +1,117 @@
+"""Changes of code that one window cannot judge: they show on few rows, or grow with time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from headwater.app.workspace import Workspace
+from headwater.core.clock import SimulatedClock
+from headwater.core.project import Project
+from headwater.core.windows import Calendar, Window
+
+DAYS = Calendar("1d", "UTC")
+ROWS = 40
+RARE = 5
+"""Every so many days one row in four is of a rare kind, and none on the others."""
+
+
+def raw_parcels(window: Window) -> pl.DataFrame:
+    first, _, last = window.key.partition("..")
+    days = [day for day in DAYS.between(first, last or first)]
+    return pl.concat(_parcels(day) for day in days)
+
+
+def _parcels(day: Window) -> pl.DataFrame:
+    number = day.start.toordinal()
+    kinds = ["rare" if number % RARE == 0 and row % 4 == 0 else "usual" for row in range(ROWS)]
+    return pl.DataFrame(
+        {
+            "parcel": [f"{day.key}-{row}" for row in range(ROWS)],
+            "day": [day.start.date()] * ROWS,
+            "kind": kinds,
+            "grams": [100.0 + (row * 37 + number * 11) % 400 for row in range(ROWS)],
+        }
+    )
+
+
+def parcels(raw_parcels: pl.DataFrame) -> pl.DataFrame:
+    return raw_parcels.with_columns(kilos=pl.col("grams") / 1000)
+
+
+def without_rare(raw_parcels: pl.DataFrame) -> pl.DataFrame:
+    return raw_parcels.filter(pl.col("kind") == "usual").with_columns(kilos=pl.col("grams") / 1000)
+
+
+def rewritten(raw_parcels: pl.DataFrame) -> pl.DataFrame:
+    return raw_parcels.select("parcel", "day", "kind", "grams", (pl.col("grams") * 0.001).alias("kilos"))
+
+
+def creeping(since: str) -> Callable[..., Any]:
+    begin = DAYS.window(since).start
+
+    def parcels(raw_parcels: pl.DataFrame, window: Window) -> pl.DataFrame:
+        share = min(1.0, max(0, (window.start - begin).days) / 7)
+        lost = int(share * raw_parcels.height)
+        return raw_parcels.tail(raw_parcels.height - lost).with_columns(kilos=pl.col("grams") / 1000)
+
+    return parcels
+
+
+class Post:
+    """A small project without a model, run day by day."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = Project("post")
+        self.project.source(raw_parcels, key=["parcel"], time="day")
+        self.project.dataset(parcels, key=["parcel"], time="day")
+        self.clock = SimulatedClock(DAYS.window("2024-03-01").start)
+        self.workspace = Workspace.of(self.project, folder, self.clock)
+        self.workspace.run_range("2024-03-01", "2024-03-28")
+        self.day = DAYS.window("2024-03-29")
+
+    def run(self) -> dict[str, Any]:
+        self.clock.move_to(self.day.end + timedelta(hours=1))
+        report = self.workspace.run(self.day.key)
+        self.day = DAYS.shift(self.day, 1)
+        return report
+
+    def run_until_rare(self) -> None:
+        self.run()
+        while self.day.start.toordinal() % RARE != 1:
+            self.run()
+
+
+def test_a_change_that_this_window_hides_is_seen_on_the_windows_before(tmp_path: Path) -> None:
+    post = Post(tmp_path)
+    post.run_until_rare()
+    assert "rare" not in _parcels(post.day)["kind"].to_list()
+    post.project.replace("parcels", without_rare)
+    report = post.run()
+    assert [(item["subject"], item["monitor"]) for item in report["alarms"]] == [("dataset:post/parcels", "mechanism")]
+    assert [(item["subject"], item["status"]) for item in report["verdicts"]] == [("dataset:post/parcels", "named")]
+    assert post.workspace.incidents()[0]["verdict"]["remedy"]["action"] == "rollback_code"
+
+
+def test_a_rewrite_with_the_same_rows_is_no_alarm(tmp_path: Path) -> None:
+    post = Post(tmp_path)
+    post.run()
+    post.project.replace("parcels", rewritten)
+    assert post.run()["alarms"] == []
+    cleared = post.workspace.line.state.evidence[("mechanism", "dataset:post/parcels")]
+    newest = cleared[max(cleared)].values
+    assert newest["share"] == 0 and newest["past_share"] == 0 and newest["past_windows"] > 14
+
+
+def test_code_that_goes_wrong_by_and_by_is_still_compared_with_the_code_before(tmp_path: Path) -> None:
+    post = Post(tmp_path)
+    post.run()
+    post.project.replace("parcels", creeping(post.day.key))
+    reports = [post.run() for _ in range(3)]
+    assert not reports[0]["alarms"] and reports[0]["accepted"]
+    named = [verdict for report in reports for verdict in report["verdicts"] if verdict["status"] == "named"]
+    assert named and named[0]["subject"] == "dataset:post/parcels" and named[0]["fault"] == "transform_code"
