@@ -19,7 +19,8 @@ from headwater.triage.suspects import Case, Diagnosed
 from headwater.triage.verdict import judge
 
 SURE = 0.5
-"""Confidence at which a signature is a finding by itself."""
+"""Confidence at which a signature is a finding by itself, if undoing it restores normality. One that cannot be undone
+(a table that came in part, say) looks too much like a holiday: it needs an alarm beside it."""
 
 
 def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tuple[list[Evidence], list[Finding]]:
@@ -58,7 +59,7 @@ def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tu
             time=time,
         )
         evidence.append(made)
-        if found.confidence >= SURE:
+        if found.confidence >= SURE and (found.invertible or pressing):
             extra.append(
                 Finding(
                     monitor="signature",
@@ -163,7 +164,7 @@ def case(line: Line, incident: Incident, run: str) -> Case:
             if arrival is not None and arrival.values["state"] == "FAIL":
                 failed[name] = (key, str(arrival.values["error"]), bool(arrival.values["changed"]))
             if signed := line.state.evidence[("signature", line.ref(name))].get(key):
-                again = diagnosis(line, name, key, incident.window)
+                again = diagnosis(line, name, key, keys[0])
                 if again is not None:
                     diagnosed_at[(name, key)] = Diagnosed(
                         again.repair, again.frame, again.before, again.after, again.confidence, again.detail,

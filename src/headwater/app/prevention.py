@@ -14,6 +14,8 @@ _STRUCTURAL = ("min_hours", "max_hours", "mean_hours", "key_match", "rows", "dup
                "unseen_share", "repeat_share", "nan_share")  # fmt: skip
 _MARGIN = 0.5
 """How far outside the accepted range a bad window must lie, and half of it the room the check leaves, in widths."""
+_WIDE = 1.5
+"""The same for a distribution, which drifts with the season where a table's structure does not."""
 _FLOOR = {"rows": 0.1, "min_hours": 0.02, "max_hours": 0.02}
 """Least width of a range as a share of its level: what was constant so far may still breathe a little."""
 
@@ -59,7 +61,7 @@ def _of_source(line: Line, name: str, verdict: Verdict) -> dict[str, Any] | None
         width = max(high - low, level * _FLOOR.get(metric.split(".")[0], 0.05), 0.01)
         gap = min(max(low - value, value - high) for value in seen) / width
         rank = (metric.split(".")[0] in _STRUCTURAL, gap)
-        if gap > _MARGIN and (best is None or rank > best[:2]):
+        if gap > (_MARGIN if rank[0] else _WIDE) and (best is None or rank > best[:2]):
             best = (*rank, metric, low - _MARGIN / 2 * width, high + _MARGIN / 2 * width)
     if best is None:
         return None
