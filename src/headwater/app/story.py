@@ -162,6 +162,7 @@ def _incident(line: Line, incident: Incident, windows: Sequence[str]) -> Inciden
         incident=incident.id,
         state=incident.state,
         verdict=verdict,
+        headline=_headline(line, incident),
         detected_window=incident.window,
         lineage=None if verdict is None or not verdict.chain else _lineage(line, verdict),
         curves=() if verdict is None else tuple(_culprit_curves(line, verdict, windows)),
@@ -175,6 +176,33 @@ def _incident(line: Line, incident: Incident, windows: Sequence[str]) -> Inciden
             for item in incident.timeline
         ),
     )  # fmt: skip
+
+
+def _headline(line: Line, incident: Incident) -> str:
+    """One sentence that somebody who knows no pipeline understands; empty when nobody was named."""
+    verdict = incident.verdict
+    if verdict is None or verdict.status != "named":
+        return ""
+    culprit = next(item for item in verdict.suspects if item.subject == verdict.subject)
+    said = [f"{_name(verdict.subject)} ({verdict.owner}) went wrong on {verdict.start_window}: {culprit.reason}."]
+    if verdict.effect is not None:
+        effect = verdict.effect
+        said.append(f"{effect.affected_predictions:,} of {effect.scored_predictions:,} predictions were affected.")
+    done = {
+        "repair": "It was repaired and backfilled",
+        "rollback_code": "Its code was rolled back and backfilled",
+        "rollback_model": "The approved model was loaded again",
+        "hold": "Its windows were held until it was delivered again",
+    }
+    if incident.remedy is not None and incident.remedy.action in done:
+        closed = ", and both sides signed" if incident.state == "closed" else ""
+        said.append(f"{done[incident.remedy.action]} on {_applied(line, incident)}{closed}.")
+    return " ".join(said)
+
+
+def _applied(line: Line, incident: Incident) -> str:
+    times = [str(item["time"]) for item in incident.timeline if item["state"] == "remedied"]
+    return line.calendar.containing(datetime.fromisoformat(times[-1])).key if times else "-"
 
 
 def _lineage(line: Line, verdict: Verdict) -> Lineage:

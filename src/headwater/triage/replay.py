@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from headwater.core.assets import Asset, Mechanism
-from headwater.core.errors import DataError, HeadwaterError
+from headwater.core.errors import DataError, HeadwaterError, OutsideError
 from headwater.core.ports import Mechanisms, TableStore
 from headwater.core.windows import Calendar
+from headwater.stats.stacking import stack
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,10 @@ class Replay:
         if parent.snapshot:
             if parent.name not in self._keys:
                 self._keys[parent.name] = self._tables.keys(parent.name)
-            before = [item for item in self._keys[parent.name] if item <= key]
-            return before[-1:]
+            late = max(0, parent.lag - asset.lag)
+            newest = self.calendar.shift(self.calendar.window(key), -late).key
+            stored = [item for item in self._keys[parent.name] if item <= key]
+            return [item for item in stored if item <= newest][-1:] or stored[:1]
         return window_keys(self.calendar, asset, read.lookback, parent, key, key)
 
     def _value(
@@ -168,14 +171,15 @@ class Replay:
                 raise DataError(
                     f"dataset `{parent}` has no rows to replay for window {key}", doing=f"replaying `{asset}`"
                 )
-            frames[parent] = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
+            frames[parent] = stack(parts)
         try:
             result = self._mechanisms.compute(asset, mechanism)(frames, self.calendar.window(key))
-        except HeadwaterError:
+        except (DataError, OutsideError, MemoryError):
             raise
         except Exception as error:
+            said = error.message if isinstance(error, HeadwaterError) else error
             raise DataError(
-                f"the replay of `{asset}` failed: {error}", doing=f"replaying `{asset}`, window {key}"
+                f"the replay of `{asset}` failed: {said}", doing=f"replaying `{asset}`, window {key}"
             ) from error
         if not isinstance(result, pl.DataFrame):
             raise DataError(f"the replay of `{asset}` gave a {type(result).__name__}, not a frame")

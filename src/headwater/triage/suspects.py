@@ -271,7 +271,7 @@ def _code_fault(asset: Asset, parts: Sequence[str], values: Mapping[str, Any]) -
     }.get(asset.layer, "transform_code")
 
 
-def _effect_text(numbers: Mapping[str, float]) -> str:
+def _effect_text(numbers: Mapping[str, float], link: str = " and ") -> str:
     said = []
     if numbers.get("lost_share"):
         said.append(f"loses {numbers['lost_share']:.1%} of rows")
@@ -281,7 +281,7 @@ def _effect_text(numbers: Mapping[str, float]) -> str:
         said.append(f"moves predictions by {numbers['displacement']:.3f} on average")
     if numbers.get("label_flips"):
         said.append(f"flips {numbers['label_flips']:.1%} of labels")
-    return f" and {', '.join(said)}" if said else ""
+    return f"{link}{', '.join(said)}" if said else ""
 
 
 def _source(case: Case, name: str) -> Weighed:
@@ -350,7 +350,7 @@ def _fired(
         best.repair.fault,
         weight,
         False,
-        best.detail + _effect_text(numbers),
+        best.detail + _effect_text(numbers, "; it "),
         numbers,
         plan,
         best.repair,
