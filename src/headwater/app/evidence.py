@@ -12,6 +12,7 @@ from headwater.core.assets import Asset, Mechanism
 from headwater.core.project import Model
 from headwater.core.records import Evidence
 from headwater.dataops.delivery import Delivery
+from headwater.dataops.schema import changes
 from headwater.mlops.outcome import business, performance
 from headwater.mlops.serving import identity
 from headwater.stats.profile import known_values, profile_windows
@@ -28,6 +29,7 @@ def measure(line: Line, run: Run) -> list[Evidence]:
     for name, delivery in run.deliveries.items():
         found.append(_arrival(line, name, delivery))
         found.extend(_checks(line, name, delivery))
+        found.extend(_schema(line, line.assets[name], delivery))
         if delivery.state == "COMPLETE" and delivery.frame is not None:
             found.extend(_profiles(line, line.assets[name], delivery, run.deliveries))
     if run.first == run.last:
@@ -44,6 +46,8 @@ def measure(line: Line, run: Run) -> list[Evidence]:
 def _arrival(line: Line, name: str, delivery: Delivery) -> Evidence:
     accepted = line.state.accepted.get(name)
     changed = accepted is not None and delivery.mechanism is not None and accepted.id != delivery.mechanism.id
+    contract = line.contracts.get(name)
+    deadline = {} if contract is None or contract.deadline is None else {"deadline_hours": contract.deadline}
     return Evidence(
         type="arrival",
         subject=line.ref(name),
@@ -55,6 +59,7 @@ def _arrival(line: Line, name: str, delivery: Delivery) -> Evidence:
             "rows": 0 if delivery.frame is None else delivery.frame.height,
             "landed_hours": round((line.services.clock.now() - delivery.window.end).total_seconds() / 3600, 3),
             "backfill": ".." in delivery.window.key,
+            **deadline,
         },
         time=line.services.clock.now(),
     )
@@ -72,6 +77,39 @@ def _checks(line: Line, name: str, delivery: Delivery) -> Iterable[Evidence]:
             },
             time=line.services.clock.now(),
         )
+
+
+def _schema(line: Line, asset: Asset, delivery: Delivery) -> Iterable[Evidence]:
+    """Compare a delivered window's columns with the stored window before it."""
+    if delivery.frame is None or ".." in delivery.window.key:
+        return
+    before = [key for key in line.services.tables.keys(asset.name) if key < delivery.window.key][-1:]
+    previous = line.services.tables.read(asset.name, before) if before else None
+    if previous is None or previous.schema == delivery.frame.schema:
+        return
+    old, new = ({name: str(kind) for name, kind in frame.schema.items()} for frame in (previous, delivery.frame))
+    found = changes(old, new, _consumed(line, asset))
+    yield Evidence(
+        type="schema",
+        subject=line.ref(asset.name),
+        window=delivery.window.key,
+        values={"changes": [{"column": item.column, "severity": item.severity, "text": item.text} for item in found]},
+        time=line.services.clock.now(),
+    )
+
+
+def _consumed(line: Line, asset: Asset) -> set[str]:
+    """The columns that somebody reads, as far as can be told: promised, carried on by a child, or a model's."""
+    contract = line.contracts.get(asset.name)
+    found = set() if contract is None else {str(item["name"]) for item in contract.properties}
+    for child in line.assets.values():
+        newest = line.services.tables.keys(child.name)[-1:] if asset.name in child.parents else []
+        frame = line.services.tables.read(child.name, newest) if newest else None
+        found |= set() if frame is None else set(frame.columns)
+    for model in line.project.models.values():
+        if asset.name in (model.features, model.served):
+            found |= {model.entity, *model.columns, *model.carry}
+    return found
 
 
 def _profiles(line: Line, asset: Asset, delivery: Delivery, delivered: Mapping[str, Delivery]) -> Iterable[Evidence]:

@@ -14,6 +14,7 @@ from headwater.observe.distribution import DistributionMonitor
 from headwater.observe.history import History
 from headwater.observe.outcome import BusinessMonitor, LabelMonitor, PerformanceMonitor
 from headwater.observe.parity import MechanismMonitor, ReleaseMonitor
+from headwater.observe.schema import SchemaMonitor
 from headwater.observe.structure import StructureMonitor
 
 
@@ -36,6 +37,7 @@ class Monitor(Protocol):
 MONITORS: tuple[Monitor, ...] = (
     ArrivalMonitor(),
     ContractMonitor(),
+    SchemaMonitor(),
     StructureMonitor(),
     DistributionMonitor(),
     MechanismMonitor(),

@@ -409,13 +409,14 @@ def _by_elimination(case: Case, found: list[Weighed]) -> list[Weighed]:
 
 
 MAJORITY = 0.6
+_POINTING = ("structure", "schema", "labels", "contract")
 
 
 def _votes(case: Case) -> dict[str, float]:
     votes: dict[str, float] = {}
     for finding in case.findings:
         asset = case.named.get(finding.subject)
-        if asset is None or finding.severity != "alarm" or finding.monitor not in ("structure", "labels", "contract"):
+        if asset is None or finding.severity != "alarm" or finding.monitor not in _POINTING:
             continue
         sources = _origins(case, asset, finding.metric)
         for source in sources:
