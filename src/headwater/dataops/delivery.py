@@ -96,11 +96,12 @@ def read_parents(
     for read in asset.reads:
         parent = assets[read.parent]
         stored = tables.keys(parent.name)
+        newest = calendar.shift(calendar.window(last), -max(0, parent.lag - asset.lag)).key
         if parent.snapshot:
-            keys = [key for key in stored if key <= last][-1:]
+            there = [key for key in stored if key <= last]
+            keys = [key for key in there if key <= newest][-1:] or there[:1]
         else:
             begin = calendar.shift(calendar.window(first), -read.lookback).key
-            newest = calendar.shift(calendar.window(last), -max(0, parent.lag - asset.lag)).key
             keys = [key for key in stored if begin <= key <= newest]
             if not read.lookback and newest not in keys:
                 keys = []

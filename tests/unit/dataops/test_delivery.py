@@ -100,6 +100,15 @@ def test_a_snapshot_is_read_as_it_stood_at_the_window(tables):
         read(tables, DAYS.window("2024-02-28"), fleet)
 
 
+def test_a_late_snapshot_is_read_as_it_was_known_at_the_run(tables):
+    """At the run of day 5 the snapshot of day 5 had not come yet; only the first one is better than none."""
+    fleet = Asset("fleet", "raw", snapshot=True, lag=1, recomputable=False)
+    fill(tables, "fleet", [3, 4, 5])
+    assert read(tables, DAYS.window(day(5)), fleet)[0] == [4]
+    assert read(tables, DAYS.window(day(5)), fleet, lag=1)[0] == [5]
+    assert read(tables, DAYS.window(day(3)), fleet)[0] == [3]
+
+
 def test_an_input_says_which_version_and_which_contents_were_read(tables):
     fill(tables, "trips", [1, 2, 3])
     tables.write("trips", {day(2): rows(20)}, run_id="again")
