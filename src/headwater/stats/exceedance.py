@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headwater.core.windows import Calendar
-from headwater.stats import eprocess
-from headwater.stats.forms import Forms
+from headwater.stats import eprocess, sizes
+from headwater.stats.forms import COUNT, Forms
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -29,6 +29,7 @@ WARM = {"1d": 14, "1h": 48}
 TRAILING = {"1d": 14, "1h": 72}
 KEEP = {"1d": 400, "1h": 24 * 7 * 10}
 SLOT_WINDOWS = 6
+ROWS = "rows"
 LASTING = 4  # the level a lasting shift is measured from is so many times longer than the local level
 _QUANTILE, _NORMAL_QUANTILE = 0.99, 2.576
 _FEW = 3.0  # a quantile of n deviations is too low for small n: bands are drawn wider by 3/n
@@ -123,6 +124,12 @@ class Baseline:
     def fit(self, history: Mapping[str, Mapping[str, float]]) -> Baseline:
         """Learn windows in key order, forgetting everything learned before; returns itself."""
         self.keys = sorted(history)[-self.keep :]
+        rows = np.array([history[key].get(ROWS, np.nan) for key in self.keys], dtype=np.float64)
+        self._uneven = sizes.uneven(rows)
+        self._sizes: Floats = rows
+        self._sampled: Floats = np.zeros(0)
+        self._usual_size = 1.0
+        self._since_sizes = self.trailing
         self._name(list(dict.fromkeys(name for key in self.keys for name in history[key])))
         shape = (len(self.keys), len(self.names))
         raw = [[history[key].get(name, np.nan) for name in self.names] for key in self.keys]
@@ -149,7 +156,7 @@ class Baseline:
         given = self._row(metrics)
         value, level = self._forms.forward(given), self._level(window)
         _, count = self._bands()
-        width = self._width(level)
+        width = self._width(level, self._size(metrics, level))
         with np.errstate(invalid="ignore", over="ignore"):
             ratio = np.abs(value - level) / width
             state = eprocess.step(self._evidence, self._unit(self._lasting(window, value)))
@@ -181,6 +188,8 @@ class Baseline:
         cut = slice(max(0, len(self.keys) + 1 - self.keep), None)
         self.keys = [*self.keys, window][cut]
         self._coarse, self._fine = np.append(self._coarse, coarse)[cut], np.append(self._fine, fine)[cut]
+        self._since_sizes += 1
+        self._sizes = np.append(self._sizes, metrics.get(ROWS, np.nan))[cut]
         self._values = np.vstack([self._values, row])[cut]
         self._pooled = np.vstack([self._pooled, pooled])[cut]
         self._deviations = np.vstack([self._deviations, row - level])[cut]
@@ -197,7 +206,7 @@ class Baseline:
         place = self._place.get(metric)
         if place is None:
             return np.full(len(self.keys), np.nan)
-        return Forms([metric]).backward(self._values[:, [place]])[:, 0]
+        return Forms([metric], arcs=self._uneven).backward(self._values[:, [place]])[:, 0]
 
     def steady(self, metric: str, share: float = 0.9) -> bool:
         """Tell whether a metric hardly moves: the very same value in at least ``share`` of the last windows."""
@@ -208,7 +217,7 @@ class Baseline:
     def _name(self, names: list[str]) -> None:
         self.names = names
         self._place = {name: index for index, name in enumerate(names)}
-        self._forms = Forms(names, hourly=self.slots.calendar.every == "1h")
+        self._forms = Forms(names, hourly=self.slots.calendar.every == "1h", arcs=self._uneven)
 
     def _admit(self, metrics: Mapping[str, float]) -> None:
         """Make room for metrics that history has not seen."""
@@ -220,6 +229,7 @@ class Baseline:
         self._values = np.hstack([self._values, blank])
         self._pooled = np.hstack([self._pooled, blank])
         self._deviations = np.hstack([self._deviations, blank])
+        self._sampled = np.append(self._sampled, np.zeros(len(new) if len(self._sampled) else 0))
         self._evidence = np.hstack([self._evidence, np.ones((len(self._evidence), len(new)))])
         self._path = np.hstack([self._path, np.ones((len(self._path), len(new)))])
         self._squares, self._counts = (
@@ -295,15 +305,37 @@ class Baseline:
     def _level(self, window: str) -> Floats:
         return self._seasonal(window) + _median(self._flat(self.trailing), _least(self.trailing))
 
-    def _width(self, level: Floats) -> Floats:
+    def _learn_sizes(self) -> None:
+        """Learn how deviations depend on rows; now and then, because it changes slowly."""
+        if self._since_sizes < self.trailing:
+            return
+        self._sampled = sizes.sampling_share(self._deviations, self._sizes)
+        self._usual_size = float(np.nanmedian(self._sizes))
+        self._since_sizes = 0
+
+    def _width(self, level: Floats, size: Floats) -> Floats:
         band, _ = self._bands()
+        if self._uneven:
+            band = band * np.diagonal(sizes.stretch(self._sampled, size, self._usual_size))
         width: Floats = np.fmax(band, self._forms.floors(level))
         return width
 
+    def _size(self, metrics: Mapping[str, float], level: Floats) -> Floats:
+        """Return the rows that each metric of a window stands on; counts stand on the rows that were expected."""
+        size = np.full(len(self.names), float(metrics.get(ROWS, np.nan)))
+        if ROWS in self._place:
+            expected = float(self._forms.backward(level)[self._place[ROWS]])
+            size[self._forms.kinds == COUNT] = expected
+        return size
+
     def _bands(self) -> tuple[Floats, Floats]:
-        """Return q99 of past deviations and the number of windows, by metric."""
+        """Return q99 of past deviations, as in a window of usual size, and the number of windows, by metric."""
         if self._scale is None:
-            size = np.sort(np.abs(self._deviations), axis=0)
+            deviations = self._deviations
+            if self._uneven:
+                self._learn_sizes()
+                deviations = deviations / sizes.stretch(self._sampled, self._sizes, self._usual_size)
+            size = np.sort(np.abs(deviations), axis=0)
             count = np.isfinite(size).sum(axis=0)
             band = _quantile(size, count, _QUANTILE) * (1 + _FEW / np.maximum(count, 1))
             self._scale = band, np.isfinite(self._values).sum(axis=0).astype(np.float64)

@@ -19,6 +19,7 @@ _CLIP = 0.005
 # Half of what makes a finding (r > 2): a fifth of the rows; two hours in a day; of a share 4 points, or 2 % of rows
 # where there were none.
 _COUNT_FLOOR, _SHARE_FLOOR, _SHARE_POINTS, _OFFSET_FLOOR = 0.1, 0.7, 0.02, 0.4
+_ARC_FLOOR = 0.142  # half the arc of 2 %
 _DAY_HOURS, _HOUR_HOURS = 1.0, 0.25
 _LEVEL_SHARE, _LEVEL_SPREAD, _TINY = 0.02, 0.05, 1e-9
 _SHARES = ("_share", "_rate", "maturity", "auc", "key_match")
@@ -45,9 +46,12 @@ class Forms:
     Args:
         names: Metrics, in column order.
         hourly: Whether windows are hours, in which times are compared more finely.
+        arcs: Compare shares as arcs (twice the arcsine of the root) instead of log-odds: on that scale the noise of
+            a share depends on its number of rows alone, which matters where windows differ a lot in rows.
     """
 
-    def __init__(self, names: Sequence[str], *, hourly: bool = False) -> None:
+    def __init__(self, names: Sequence[str], *, hourly: bool = False, arcs: bool = False) -> None:
+        self.arcs = arcs
         self.kinds: Ints = np.array([kind(name) for name in names], dtype=np.int64)
         place = {name: index for index, name in enumerate(names)}
         self._partner: Ints = np.array([_partner(name, place) for name in names], dtype=np.int64)
@@ -60,6 +64,9 @@ class Forms:
         out = np.array(values, dtype=np.float64)
         counts, shares = self.kinds == COUNT, self.kinds == SHARE
         out[..., counts] = np.log1p(np.maximum(out[..., counts], 0.0))
+        if self.arcs:
+            out[..., shares] = 2 * np.arcsin(np.sqrt(np.clip(out[..., shares], 0.0, 1.0)))
+            return out
         clipped = np.clip(out[..., shares], _CLIP, 1 - _CLIP)
         out[..., shares] = np.log(clipped / (1 - clipped))
         return out
@@ -69,6 +76,9 @@ class Forms:
         out = np.array(values, dtype=np.float64)
         counts, shares = self.kinds == COUNT, self.kinds == SHARE
         out[..., counts] = np.maximum(np.expm1(np.minimum(out[..., counts], 50.0)), 0.0)
+        if self.arcs:
+            out[..., shares] = np.sin(np.clip(out[..., shares], 0.0, np.pi) / 2) ** 2
+            return out
         odds = 1 / (1 + np.exp(-np.clip(out[..., shares], -50.0, 50.0)))
         edge = _CLIP * (1 + 1e-9)
         out[..., shares] = np.where(odds <= edge, 0.0, np.where(odds >= 1 - edge, 1.0, odds))
@@ -78,8 +88,11 @@ class Forms:
         """Return the smallest band around each metric's level."""
         partner = np.where(self._partner >= 0, level[self._partner], 0.0)
         spread = np.fmax(_LEVEL_SHARE * np.abs(level), _LEVEL_SPREAD * np.nan_to_num(partner))
-        share = 1 / (1 + np.exp(-np.clip(np.nan_to_num(level), -50.0, 50.0)))
-        points = np.minimum(_SHARE_POINTS / (share * (1 - share) + _TINY), _SHARE_FLOOR)
+        if self.arcs:
+            points = np.minimum(2 * _SHARE_POINTS / (np.abs(np.sin(np.nan_to_num(level))) + _TINY), _ARC_FLOOR)
+        else:
+            share = 1 / (1 + np.exp(-np.clip(np.nan_to_num(level), -50.0, 50.0)))
+            points = np.minimum(_SHARE_POINTS / (share * (1 - share) + _TINY), _SHARE_FLOOR)
         found = np.where(self.kinds == LEVEL, np.fmax(spread, _TINY), self._fixed)
         return np.where(self.kinds == SHARE, points, found)
 

@@ -140,3 +140,49 @@ def test_only_a_number_that_hardly_ever_moves_is_steady():
     assert baseline.steady("rows")
     assert not baseline.steady("mean.x")
     assert not baseline.steady("mean.unknown")
+
+
+def hours_of_a_shop(random, count):
+    """Ten rows at night, a hundred by day; of a row's products 95 % are listed."""
+    history = {}
+    for index in range(count):
+        rows = int(random.poisson(10 if index % 24 < 10 else 100)) + 1
+        history[HOURS[index]] = {"rows": float(rows), "key_match.products": random.binomial(rows, 0.95) / rows}
+        amounts = random.normal(30, 20, rows)
+        history[HOURS[index]] |= {"mean.amount": float(amounts.mean()), "std.amount": float(amounts.std())}
+    return history
+
+
+HOURS = [window.key for window in Calendar("1h").between("2024-01-01T00", "2024-01-31T23")]
+
+
+def test_small_windows_do_not_set_the_band_of_large_ones():
+    history = hours_of_a_shop(np.random.default_rng(21), 336)
+    baseline = Baseline(Slots(Calendar("1h"))).fit(history)
+    noon = {"rows": 100.0, "key_match.products": 0.75, "mean.amount": 55.0, "std.amount": 20.0}
+    night = {"rows": 10.0, "key_match.products": 0.7, "mean.amount": 41.0, "std.amount": 20.0}
+    by_day, by_night = baseline.score("2024-01-15T12", noon), baseline.score("2024-01-15T02", night)
+    assert by_day["key_match.products"].r > 2 and by_day["mean.amount"].r > 2
+    assert by_night["key_match.products"].r < 2 and by_night["mean.amount"].r < 2
+    assert by_day["mean.amount"].high - by_day["mean.amount"].low < by_night["mean.amount"].high
+
+
+def test_uneven_windows_do_not_alarm_by_themselves():
+    random = np.random.default_rng(22)
+    history = hours_of_a_shop(random, 600)
+    baseline = Baseline(Slots(Calendar("1h"))).fit({key: history[key] for key in HOURS[:240]})
+    out = 0
+    for key in HOURS[240:600]:
+        out += sum(score.r > 2 for score in baseline.score(key, history[key]).values())
+        baseline.update(key, history[key])
+    assert out <= 3
+
+
+def test_shares_come_back_from_arcs():
+    history = hours_of_a_shop(np.random.default_rng(23), 240)
+    baseline = Baseline(Slots(Calendar("1h"))).fit(history)
+    assert baseline.values("key_match.products")[:9].tolist() == pytest.approx(
+        [history[key]["key_match.products"] for key in HOURS[:9]]
+    )
+    score = baseline.score(HOURS[240], history[HOURS[239]])["key_match.products"]
+    assert 0.9 < score.expected < 0.99 and 0.0 <= score.low < score.expected < score.high <= 1.0
