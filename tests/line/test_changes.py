@@ -1,4 +1,4 @@
-"""Changes of code that one window cannot judge: they show on few rows, or grow with time."""
+"""What one window cannot judge: code that is wrong on few rows or by and by, and days on which more happens."""
 
 from __future__ import annotations
 
@@ -115,3 +115,32 @@ def test_code_that_goes_wrong_by_and_by_is_still_compared_with_the_code_before(t
     assert not reports[0]["alarms"] and reports[0]["accepted"]
     named = [verdict for report in reports for verdict in report["verdicts"] if verdict["status"] == "named"]
     assert named and named[0]["subject"] == "dataset:post/parcels" and named[0]["fault"] == "transform_code"
+
+
+def busy(day: str, *, copies: bool) -> Callable[[Window], pl.DataFrame]:
+    def feed(window: Window) -> pl.DataFrame:
+        frame = raw_parcels(window)
+        if window.key != day:
+            return frame
+        others = [_parcels(DAYS.shift(window, 100 + wave)) for wave in range(3)]
+        new = [other.with_columns(day=pl.lit(window.start.date())) for other in others]
+        return pl.concat([frame, *([frame] * 3 if copies else new)])
+
+    return feed
+
+
+def test_a_busy_day_is_nobodys_fault(tmp_path: Path) -> None:
+    post = Post(tmp_path)
+    post.run()
+    post.project.replace("raw_parcels", busy(post.day.key, copies=False))
+    report = post.run()
+    assert all(item["metric"] == "rows" for item in report["alarms"])
+    assert [item["status"] for item in report["verdicts"]] in ([], ["world"])
+
+
+def test_a_day_that_was_loaded_again_and_again_is(tmp_path: Path) -> None:
+    post = Post(tmp_path)
+    post.run()
+    post.project.replace("raw_parcels", busy(post.day.key, copies=True))
+    report = post.run()
+    assert [(item["subject"], item["status"]) for item in report["verdicts"]] == [("dataset:post/raw_parcels", "named")]

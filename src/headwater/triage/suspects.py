@@ -94,9 +94,23 @@ class Case:
     def broken(self) -> bool:
         """Whether something is wrong that weather and customers do not do: an alarm on structure, code or parts."""
         return any(
-            finding.severity == "alarm" and finding.monitor not in ("performance", "distribution", "business")
+            finding.severity == "alarm"
+            and finding.monitor not in ("performance", "distribution", "business")
+            and not self.burst(finding)
             for finding in self.findings
         )
+
+    def burst(self, finding: Finding) -> bool:
+        """Whether a finding is of more rows than usual that are well formed and new: more happened, no copy was loaded.
+
+        Copies show as duplicates, repeats, times outside of the window or keys that match nothing.
+        """
+        if finding.monitor != "structure" or finding.metric != "rows":
+            return False
+        if finding.value is None or finding.expected is None or finding.value <= finding.expected:
+            return False
+        own = [item for item in self.findings if item.subject == finding.subject and item.window == finding.window]
+        return not any(item.monitor in ("structure", "signature") and item.metric != "rows" for item in own)
 
     def keys(self, asset: str) -> list[str]:
         """An asset's own windows in the incident."""
@@ -296,7 +310,7 @@ def _source(case: Case, name: str) -> Weighed:
             name, "missing", 3.0, False, missing[0].detail, {"missing": 1.0}, causes=causes,
             since=missing[0].window, kind="source",
         )  # fmt: skip
-    structural = [finding for finding in findings if finding.severity == "alarm"]
+    structural = [finding for finding in findings if finding.severity == "alarm" and not case.burst(finding)]
     if structural:
         worst = max(structural, key=lambda finding: finding.score)
         return Weighed(
@@ -416,7 +430,7 @@ def _votes(case: Case) -> dict[str, float]:
     votes: dict[str, float] = {}
     for finding in case.findings:
         asset = case.named.get(finding.subject)
-        if asset is None or finding.severity != "alarm" or finding.monitor not in _POINTING:
+        if asset is None or finding.severity != "alarm" or finding.monitor not in _POINTING or case.burst(finding):
             continue
         sources = _origins(case, asset, finding.metric)
         for source in sources:

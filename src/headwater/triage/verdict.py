@@ -57,10 +57,12 @@ def _softmax(weights: Sequence[float]) -> list[float]:
 
 
 def _world(case: Case) -> float:
-    """Weight of "the world changed": raised loss over several windows, or inputs that moved without any signature."""
+    """Weight of "the world changed": raised loss over several windows, bursts, or inputs that moved unsigned."""
     raised = {finding.window for finding in case.findings if finding.monitor == "performance"}
     moved = {finding.subject for finding in case.findings if finding.monitor == "distribution"}
     weight = -4.0 if case.broken else 0.0
+    if any(finding.severity == "alarm" and case.burst(finding) for finding in case.findings):
+        weight += 2.5
     if raised:
         weight += 1.5 + 0.5 * min(WORLD_WINDOWS, len(raised))
     return weight + 0.25 * min(4, len(moved))
