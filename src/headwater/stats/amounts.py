@@ -1,4 +1,4 @@
-"""Candidates for numeric columns: another unit or factor, exchanged columns, stand-in values, moved rows."""
+"""Candidates for numeric columns: another unit or factor, exchanged columns, moved rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from headwater.stats.vocabulary import UNSEEN, Vocabulary
 
 _OWN = (*measures.QUANTILE_METRICS, *measures.LOG_METRICS, "negative", "zero")
 _STRONG, _NEARLY = 3.0, 1.8
-_SENTINELS = (-1, -9, -99, -999, -9999, -99999, 99, 999, 9999, 99999, 999999, -2147483648, 2147483647, 9.96921e36)
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,7 @@ def propose_units(case: Case) -> Iterator[Candidate]:
     odd = [found[0] for column, found in best.items() if case.odd(column, "unseen", "fine", *_OWN)]
     if len(odd) > 1:
         yield _unit(case, odd)
+        yield from _together(case, best)
     for found in best.values():
         for factor in found[:3]:
             yield _unit(case, [factor])
@@ -51,6 +51,17 @@ def propose_units(case: Case) -> Iterator[Candidate]:
             group = [factor, *_companions(case, factor)]
             if len(group) > 1:
                 yield _unit(case, group)
+
+
+def _together(case: Case, best: dict[str, list[Factor]]) -> Iterator[Candidate]:
+    """Yield each conversion that fits several columns, on all of them."""
+    shared: dict[tuple[float, float], list[Factor]] = {}
+    for found in best.values():
+        for factor in found:
+            shared.setdefault((factor.scale, factor.shift), []).append(factor)
+    for group in sorted(shared.values(), key=len, reverse=True)[:6]:
+        if len(group) > 1:
+            yield _unit(case, group)
 
 
 def _companions(case: Case, factor: Factor) -> list[Factor]:
@@ -136,11 +147,12 @@ def _ranked(case: Case, column: str, values: Floats, found: list[Factor]) -> lis
         repaired = values * factor.scale + factor.shift
         lossy = False
         ratio = _unseen_ratio(case, name, vocabulary.near(repaired, 0.0))
-        if ratio >= _NEARLY and not vocabulary.coded:
+        finer = measures.decimals_of(repaired) > case.reference.decimals[column]
+        if (ratio >= 2 * _NEARLY or finer) and not vocabulary.coded:
             # Digits may have been lost on the way: then known values are near, not equal.
             lossy = True
             ratio = _unseen_ratio(case, name, vocabulary.near(repaired, _tolerance(values, factor.scale)))
-        if ratio < _NEARLY:
+        if ratio < 2 * _NEARLY:
             one = Factor(column, factor.scale, factor.shift, factor.text, factor.worst, lossy, factor.free)
             ranked.append((lossy, factor.free, round(ratio, 1), factor.worst, one))
     ranked.sort(key=lambda item: item[:4])
@@ -165,9 +177,9 @@ def _estimated(case: Case, column: str, given: Floats) -> list[tuple[float, floa
     if not np.isfinite(usual):
         return found
     vocabulary = case.reference.vocabularies[column]
-    known = vocabulary.values.head(6).to_numpy()
+    known = vocabulary.values.head(10).to_numpy()
     values, counts = np.unique(given, return_counts=True)
-    common = values[np.argsort(-counts)[:6]]
+    common = values[np.argsort(-counts)[:10]]
     ratios = [k / c for k in known for c in common if c and k]
     sizes = (case.usual(f"log50:{column}"), case.value(f"log50:{column}"))
     middle = 10 ** (sizes[0] - sizes[1]) if all(np.isfinite(sizes)) else 0.0
@@ -243,6 +255,11 @@ def propose_swaps(case: Case) -> Iterator[Candidate]:
 
 
 def _crossed(case: Case, one: str, other: str) -> bool:
+    if not any(case.odd(name, "unseen", "fine") for name in (one, other)):
+        # Nearly constant columns can stand for one another any day.
+        known = case.reference.vocabularies
+        if any(known[name].typical().max(initial=0.0) > 0.8 for name in (one, other)):
+            return False
     here, there = case.view.number(one), case.view.number(other)
     return own_score(case, other, here) < _NEARLY and own_score(case, one, there) < _NEARLY
 
@@ -254,65 +271,6 @@ def _crossed_names(case: Case, one: str, other: str) -> bool:
         if _unseen_ratio(case, f"unseen:{name}", codes) > _NEARLY:
             return False
     return True
-
-
-def propose_stand_ins(case: Case) -> Iterator[Candidate]:
-    """Yield stand-in values (sentinels, defaults) to turn back into nulls."""
-    columns: dict[str, list[float]] = {}
-    for column in case.columns("number"):
-        if not case.odd(column):
-            continue
-        values = case.view.number(column)
-        given = values[np.isfinite(values)]
-        for value, share, sentinel in _overfull(case, column, given):
-            if sentinel:
-                columns.setdefault(column, []).append(value)
-            yield _stand_in(case, {column: [value]}, share, sentinel)
-    if len(columns) > 1:
-        yield _stand_in(case, columns, float("nan"), True)
-
-
-def _overfull(case: Case, column: str, given: Floats) -> Iterator[tuple[float, float, bool]]:
-    kinds, counts = np.unique(given, return_counts=True)
-    vocabulary = case.reference.vocabularies[column]
-    known = vocabulary.values.to_numpy()
-    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
-    reach = max(high - low, 1e-9)
-    top = vocabulary.shares()
-    for place in np.argsort(-counts)[:4]:
-        value, share = float(kinds[place]), float(counts[place] / max(len(given), 1))
-        if share > 0.98 or counts[place] < 2:
-            continue
-        code = int(vocabulary.near(np.array([value]), 0.0)[0])
-        usual = float(top[code]) if 0 <= code < len(top) else 0.0
-        if share < 3 * usual + 0.01:
-            continue
-        outside = value < low - 2 * reach or value > high + 2 * reach or value < 0 <= low
-        sentinel = code == UNSEEN and (outside or value in _SENTINELS)
-        if sentinel or (code == UNSEEN and value == 0) or _replaces_nulls(case, column, value, share - usual):
-            yield value, share, sentinel
-
-
-def _replaces_nulls(case: Case, column: str, value: float, excess: float) -> bool:
-    """A value from the usual range is a default when the nulls are gone, and it is what one fills in for them."""
-    usual, now = case.usual(f"null:{column}"), case.value(f"null:{column}")
-    if not usual - now > 0.5 * excess > 0.005 or now > 0.1 * usual:
-        return False
-    known = case.reference.vocabularies[column].values.to_numpy()
-    middle = case.usual(f"q50:{column}")
-    return value in (0, -1, 1, known[0]) or abs(value - middle) <= 0.02 * abs(middle) or value not in known
-
-
-def _stand_in(case: Case, columns: dict[str, list[float]], share: float, sentinel: bool) -> Candidate:
-    named = ", ".join(f"{values[0]:g} in `{column}`" for column, values in columns.items())
-    portion = "" if np.isnan(share) else f" ({share:.0%} of its values)"
-    text = f"{named}{portion} was never seen before" if sentinel else f"{named}{portion} stands where nulls were usual"
-    return Candidate(
-        Repair("to_null", "sentinel" if sentinel else "default_fill", {"columns": columns}),
-        text,
-        excused=frozenset({*(f"null:{column}" for column in columns), "nullpattern:"}) if sentinel else frozenset(),
-        cost=len(columns),
-    )
 
 
 def propose_realignments(case: Case) -> Iterator[Candidate]:

@@ -31,6 +31,11 @@ _OF_ROWS = frozenset(
 )
 
 
+def _weight(name: str) -> float:
+    """Return how much a metric that is still off counts: some values were never seen before on any record day."""
+    return 0.5 if metric_of(name) == "unseen" else 1.0
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A repair to try.
@@ -72,6 +77,12 @@ class Candidate:
         return ", ".join(self.repair.parameters.get("columns", ()))
 
 
+def lost(fault: str, column: str, detail: str, explains: frozenset[str], **more: object) -> Candidate:
+    """Return the candidate for a loss: nothing here undoes it, the sender has to deliver again."""
+    parameters = {"columns": [name for name in column.split(", ") if name]}
+    return Candidate(Repair("redeliver", fault, parameters), detail, explains=explains, column=column, **more)  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a candidate did: worst exceedance of the metrics it changed, before and after, and which it mended."""
@@ -80,6 +91,7 @@ class Outcome:
     before: float
     after: float
     mended: frozenset[str]
+    rest: float = 0.0
     limit: float = NORMAL
 
     @property
@@ -179,7 +191,7 @@ class Case:
         touched = [name for name in names if abs(after[name] - self.r(name)) > 0.05]
         own = [name for name in touched if self._is_own(candidate, name)]
         before = max((self.r(name) for name in touched), default=0.0)
-        left = max((after[name] for name in own), default=0.0)
+        left = max((_weight(name) * after[name] for name in own), default=0.0)
         bystanders = set(touched) - set(own)
         left = max([left, *(after[name] for name in bystanders if self._is_worse(candidate, name, after[name]))])
         limit, told = candidate.limit, False
@@ -192,7 +204,8 @@ class Case:
         }
         if candidate.amounts and not told and (before < _FAR or len(mended) < 3):
             mended = set()
-        return Outcome(candidate, before, left, frozenset(mended), limit)
+        rest = float(np.mean([after[name] for name in touched])) if touched else 0.0
+        return Outcome(candidate, before, left, frozenset(mended), rest, limit)
 
     @staticmethod
     def _telling(name: str) -> float:
@@ -206,7 +219,7 @@ class Case:
         Agreement with other columns may stay as odd as those are today, and what was hidden by extra rows may show.
         """
         if candidate.repair.columns() is None:
-            return after > _BYSTANDER
+            return after > max(_BYSTANDER, 1.3 * self.r(name) + 0.5)
         before = self.r(name)
         return after > max(NORMAL, 0.35 * before) and after > before + 0.1 * (after < _BYSTANDER)
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from headwater.stats.cases import Candidate, Case
 from headwater.stats.repairs import Repair
+from headwater.stats.stand_ins import STAND_IN_EXCUSED
 from headwater.stats.texts import RULES, canonical_form
 from headwater.stats.views import Floats, kind_of, texts
 from headwater.stats.vocabulary import UNSEEN, Vocabulary
@@ -59,7 +60,7 @@ def _stand_in(case: Case, columns: dict[str, list[Any]]) -> Candidate:
     return Candidate(
         Repair("to_null", "sentinel", {"columns": columns}),
         f"{named} stands for nothing and was never seen before",
-        excused=frozenset({*(f"null:{column}" for column in columns), "nullpattern:"}),
+        excused=STAND_IN_EXCUSED | {f"null:{column}" for column in columns},
         cost=len(columns),
     )
 
@@ -155,7 +156,8 @@ def _maps(case: Case, column: str, unseen: dict[Any, int]) -> Iterator[list[list
     vanished = [code for code in range(len(typical)) if here[code] == 0 and typical[code] > 0]
     vanished = sorted(vanished, key=lambda code: -typical[code])
     olds = list(unseen)
-    if not vanished:
+    # What is new can only have replaced what is missing.
+    if not any(vocabulary.steady(code, case.view.height) for code in vanished):
         return
     size = min(len(olds), len(vanished))
     if sum(list(unseen.values())[size:]) > 0.1 * sum(unseen.values()):

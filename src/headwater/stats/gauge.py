@@ -11,9 +11,10 @@ import polars as pl
 
 from headwater.core.windows import Window
 from headwater.stats import measures
+from headwater.stats.calendars import Calendar
 from headwater.stats.profiles import Clockwork
 from headwater.stats.regressions import Consistency
-from headwater.stats.relations import Calendar, Linear, Lookup
+from headwater.stats.relations import Linear, Lookup
 from headwater.stats.views import Bools, Floats, Ints, View, epoch_hours, kind_of, zone_hours, zone_hours_after
 from headwater.stats.vocabulary import NULL, Vocabulary
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from headwater.stats.calendars import Calendar
 from headwater.stats.cases import Candidate, Case
 from headwater.stats.gauge import row_hashes
 from headwater.stats.measures import SLOTS
-from headwater.stats.relations import Calendar
 from headwater.stats.repairs import Repair
 from headwater.stats.views import Floats, numbers, zone_hours
 
@@ -54,16 +54,16 @@ def _both_cuts(case: Case, time: str, move: float, columns: list[str], calendars
     outside = case.r(f"outside:{time}") > 2
     moved = (case.view.elapsed(time) + move) / case.view.length
     given = moved[np.isfinite(moved)]
-    leaves = float(np.mean((given < 0) | (given >= 1))) > case.usual(f"outside:{time}") + 0.01
+    leaving = float(np.mean((given < 0) | (given >= 1))) - case.usual(f"outside:{time}")
     parameters: dict[str, object] = {"columns": columns, "seconds": round(move * 3600)}
     if calendars:
         parameters |= {"calendar": calendars, "source": time, "zone_hours": zone_hours(case.window)}
     repair = Repair("time_shift", "time_offset", parameters)
     with_calendar = " and its calendar columns" if calendars else ""
     text = f"`{'`, `'.join(columns)}`{with_calendar} are {_hours(-move)}"
-    if not leaves:
+    if leaving < 0.01:
         yield Candidate(repair, f"{text}; {_share(case, time):.0%} of the rows lie outside of the window", cost=1)
-    elif not outside and abs(move) < 24:
+    if leaving > 0 and not outside and abs(move) < 24:
         text += "; the rows were cut into windows after that, so some of them belong to the neighbouring window"
         exact = any(f"calendar:{one.column}" in case.abnormal for one in case.reference.calendars)
         excused = frozenset({"repeat:"})

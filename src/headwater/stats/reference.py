@@ -17,10 +17,11 @@ from headwater.core.errors import DataError
 from headwater.core.windows import Window
 from headwater.stats import measures
 from headwater.stats.baselines import Baseline
+from headwater.stats.calendars import find_calendars
 from headwater.stats.gauge import Gauge, row_hashes
 from headwater.stats.profiles import Clockwork
 from headwater.stats.regressions import Consistency
-from headwater.stats.relations import find_calendars, find_linear, find_lookups
+from headwater.stats.relations import find_linear, find_lookups
 from headwater.stats.views import Floats, Ints, View, epoch_hours, hours, kind_of, numbers, zone_hours, zone_hours_after
 from headwater.stats.vocabulary import Vocabulary
 

@@ -15,13 +15,15 @@ import polars as pl
 
 from headwater.core.errors import UsageError
 from headwater.core.windows import Window
-from headwater.stats.amounts import propose_realignments, propose_stand_ins, propose_swaps, propose_units
+from headwater.stats.amounts import propose_realignments, propose_swaps, propose_units
 from headwater.stats.cases import Candidate, Case, Outcome
 from headwater.stats.categories import propose_recodes
 from headwater.stats.losses import propose_losses
+from headwater.stats.nulls import propose_nulls
 from headwater.stats.offsets import propose_offsets
 from headwater.stats.reference import Reference, Score
 from headwater.stats.repairs import Repair
+from headwater.stats.stand_ins import propose_stand_ins
 from headwater.stats.structures import propose_copies, propose_dependencies, propose_names, propose_types
 
 __all__ = ["Diagnosis", "Reference", "Repair", "diagnose", "score"]
@@ -38,6 +40,7 @@ _PROPOSERS = (
     propose_dependencies,
     propose_realignments,
     propose_losses,
+    propose_nulls,
 )
 
 _CLOSE = 0.15
@@ -105,7 +108,9 @@ def diagnose(
     if not case.abnormal:
         return []
     outcomes = (case.try_out(candidate) for candidate in _candidates(case))
-    return _occam([_diagnosis(case, outcome) for outcome in outcomes if outcome is not None and outcome.fires])
+    fired = [outcome for outcome in outcomes if outcome is not None and outcome.fires]
+    fired.sort(key=lambda one: (-round(_confidence(case, one), 3), one.rest))
+    return _occam([_diagnosis(case, outcome) for outcome in fired])
 
 
 def _agree(reference: Reference, key: Sequence[str] | None, time: str | None, snapshot: bool | None) -> None:
@@ -134,7 +139,7 @@ def _diagnosis(case: Case, outcome: Outcome) -> Diagnosis:
         after=round(outcome.after, 3),
         detail=candidate.detail,
         invertible=repair.invertible,
-        confidence=round(_confidence(case, outcome), 3),
+        confidence=round(min(_confidence(case, outcome), 1.0), 3),
         explains=tuple(sorted(outcome.mended)),
     )
 
@@ -149,12 +154,11 @@ def _confidence(case: Case, outcome: Outcome) -> float:
         value *= 0.85
     elif candidate.wrap:
         value *= 0.97
-    return float(np.clip(value, 0.0, 1.0))
+    return max(float(value), 0.0)
 
 
 def _occam(found: list[Diagnosis]) -> list[Diagnosis]:
     """Keep the best explanation of each set of abnormal metrics, and close rivals of it."""
-    found.sort(key=lambda one: (-one.confidence, one.after, len(one.repair.parameters)))
     kept: list[Diagnosis] = []
     for one in found:
         better = [other for other in kept if set(one.explains) <= set(other.explains)]

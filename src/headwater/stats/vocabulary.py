@@ -126,6 +126,12 @@ class Vocabulary:
             counts, rows = counts - self.by_window[without], rows - int(self.rows[without])
         return cast(Floats, counts / max(rows, 1))
 
+    def steady(self, code: int, rows: float) -> bool:
+        """Tell whether a value comes so regularly that its absence would be strange: never few rows of so many."""
+        shares = self.by_window[:, code] / np.maximum(self.rows, 1)
+        least = float(shares.min())
+        return least * rows >= 20 or (least * rows >= 6 and least >= 0.4 * float(np.median(shares)))
+
     def typical(self) -> Floats:
         """Return the median share over windows of each of the first `TOP` values."""
         if not self.by_window.size:
