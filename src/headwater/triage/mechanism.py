@@ -88,7 +88,7 @@ def look_back(
         window can be replayed.
     """
     new = Mechanism(suspect.code, dict(accepted.parts))
-    rows, cells, lost, extra, windows = 0, 0.0, 0, 0, 0
+    rows, cells, lost, extra, windows, differing = 0, 0.0, 0, 0, 0, 0
     effects: dict[str, list[float]] = {}
     for key in reversed(keys):
         if windows >= PAST_WINDOWS or rows >= PAST_ROWS:
@@ -107,12 +107,15 @@ def look_back(
         cells += difference.share * difference.rows
         lost, extra = lost + difference.lost, extra + difference.extra
         if difference.share:
+            differing += 1
             for name, value in impact(replay, models, asset, key, Plan(frames={(asset, key): made})).items():
                 effects.setdefault(name, []).append(value)
     if not windows:
         return {}
     found = {"share": cells / max(1, rows), "lost_share": lost / max(1, rows), "extra_share": extra / max(1, rows)}
-    found |= {name: sum(values) / windows for name, values in effects.items() if name != "decisions"}
+    for name in effects.keys() - {"decisions"}:
+        # Predictions may begin later than the table, so their mean stands for all windows that differ.
+        found[name] = sum(effects[name]) / len(effects[name]) * differing / windows
     if not models:
         found["unmodelled_share"] = found["share"]
     return {"past_windows": float(windows)} | {f"past_{name}": value for name, value in found.items()}
@@ -153,19 +156,28 @@ def moved(before: pl.DataFrame, after: pl.DataFrame, entity: str, columns: Seque
     """Return the mean absolute change per column over the entities of both; an entity only one side has counts 1."""
     if not all(name in before.columns and name in after.columns for name in (entity, *columns)):
         return [1.0 for _ in columns]
-    left = before.select(entity, *columns).unique(entity, keep="last", maintain_order=True)
-    right = after.select(entity, *columns).unique(entity, keep="last", maintain_order=True)
-    pairs = left.join(right, on=entity, how="full", suffix="_after", coalesce=True)
+    left, right = (_marked(frame, entity, columns) for frame in (before, after))
+    try:
+        pairs = left.join(right, on=entity, how="full", suffix="_after", coalesce=True, nulls_equal=True)
+    except pl.exceptions.SchemaError:
+        return [1.0 for _ in columns]  # where the id is of another type, nothing finds its rows again
     if not pairs.height:
         return [0.0 for _ in columns]
-    result: list[float] = []
-    for name in columns:
-        gap = (pairs[name].cast(pl.Float64) - pairs[f"{name}_after"].cast(pl.Float64)).abs()
-        both_null = pairs[name].is_null() & pairs[f"{name}_after"].is_null()
-        filled = pl.select(pl.when(both_null).then(0.0).otherwise(gap.fill_null(1.0).fill_nan(1.0))).to_series()
-        mean = filled.mean()
-        result.append(float(mean) if isinstance(mean, (int, float)) else 0.0)
-    return result
+    both = (pairs["\0there"] & pairs["\0there_after"]).fill_null(False)
+    return [_gap(pairs[name], pairs[f"{name}_after"], both) for name in columns]
+
+
+def _marked(frame: pl.DataFrame, entity: str, columns: Sequence[str]) -> pl.DataFrame:
+    """Keep one row per entity, its columns as numbers, and a mark that it is there."""
+    numbers = [pl.col(name).cast(pl.Float64, strict=False).fill_nan(None) for name in columns]
+    marked = frame.select(entity, *numbers, pl.lit(True).alias("\0there"))
+    return marked.unique(entity, keep="last", maintain_order=True)
+
+
+def _gap(one: pl.Series, other: pl.Series, both: pl.Series) -> float:
+    unknown = both & one.is_null() & other.is_null()
+    gaps = (one - other).abs().fill_null(1.0)
+    return float(gaps.zip_with(~unknown, pl.zeros(len(gaps), eager=True)).sum()) / len(gaps)
 
 
 def harm(replay: Replay, model: Model, asset: str, suspect: Mechanism, keys: Sequence[str]) -> dict[str, float]:
@@ -193,13 +205,16 @@ def harm(replay: Replay, model: Model, asset: str, suspect: Mechanism, keys: Seq
         if replayed is None or "p" not in replayed.columns:
             continue
         truth = labels.select(model.entity, model.outcome).unique(model.entity, keep="last").drop_nulls()
-        pairs = (
-            observed.select(model.entity, pl.col("p").alias("p_before"))
-            .unique(model.entity, keep="last")
-            .join(replayed.select(model.entity, "p").unique(model.entity, keep="last"), on=model.entity)
-            .join(truth, on=model.entity)
-            .drop_nulls()
-        )
+        try:
+            pairs = (
+                observed.select(model.entity, pl.col("p").alias("p_before"))
+                .unique(model.entity, keep="last")
+                .join(replayed.select(model.entity, "p").unique(model.entity, keep="last"), on=model.entity)
+                .join(truth, on=model.entity)
+                .drop_nulls()
+            )
+        except pl.exceptions.SchemaError:
+            continue
         if pairs.height < 10:
             continue
         outcome = pairs[model.outcome].cast(pl.Float64).to_numpy()
