@@ -247,13 +247,18 @@ def collapse(
 ) -> list[tuple[str, tuple[Finding, ...]]]:
     """Group alarms by lineage: one group per upstream-most subject, with everything downstream of it.
 
-    A subject that lies downstream of several upstream-most subjects joins the first of them in upstream order.
+    A subject that lies downstream of several upstream-most subjects joins the first of them. Subjects that feed each
+    other in a circle, through time, stand for each other: the first of them to alarm is their root.
     """
     subjects = list(dict.fromkeys(finding.subject for finding in findings))
     above = {subject: ancestors(subject) & set(subjects) - {subject} for subject in subjects}
-    roots = [subject for subject in subjects if not above[subject]]
+    roots: list[str] = []
+    for subject in subjects:
+        highest = all(subject in above[upper] for upper in above[subject])
+        if highest and not above[subject] & set(roots):
+            roots.append(subject)
     groups: dict[str, list[Finding]] = {root: [] for root in roots}
     for finding in findings:
-        root = next((item for item in roots if item == finding.subject or item in above[finding.subject]), None)
-        groups[root if root is not None else roots[0]].append(finding)
+        root = next(item for item in roots if item == finding.subject or item in above[finding.subject])
+        groups[root].append(finding)
     return [(root, tuple(items)) for root, items in groups.items()]
