@@ -88,8 +88,8 @@ def look_back(
         window can be replayed.
     """
     new = Mechanism(suspect.code, dict(accepted.parts))
-    rows, cells, lost, extra, windows, differing = 0, 0.0, 0, 0, 0, 0
-    effects: dict[str, list[float]] = {}
+    rows, cells, lost, extra, windows = 0, 0.0, 0, 0, 0
+    differing: dict[tuple[str, str], pl.DataFrame] = {}
     for key in reversed(keys):
         if windows >= PAST_WINDOWS or rows >= PAST_ROWS:
             break
@@ -107,15 +107,17 @@ def look_back(
         cells += difference.share * difference.rows
         lost, extra = lost + difference.lost, extra + difference.extra
         if difference.share:
-            differing += 1
-            for name, value in impact(replay, models, asset, key, Plan(frames={(asset, key): made})).items():
-                effects.setdefault(name, []).append(value)
+            differing[(asset, key)] = made
     if not windows:
         return {}
+    effects: dict[str, list[float]] = {}
+    for _, key in differing:
+        for name, value in impact(replay, models, asset, key, Plan(frames=differing)).items():
+            effects.setdefault(name, []).append(value)
     found = {"share": cells / max(1, rows), "lost_share": lost / max(1, rows), "extra_share": extra / max(1, rows)}
     for name in effects.keys() - {"decisions"}:
         # Predictions may begin later than the table, so their mean stands for all windows that differ.
-        found[name] = sum(effects[name]) / len(effects[name]) * differing / windows
+        found[name] = sum(effects[name]) / len(effects[name]) * len(differing) / windows
     if not models:
         found["unmodelled_share"] = found["share"]
     return {"past_windows": float(windows)} | {f"past_{name}": value for name, value in found.items()}

@@ -181,6 +181,9 @@ def _recomputable(case: Case, name: str) -> Weighed:
     labels = ("share", "lost_share", "extra_share", "displacement", "decisions", "label_flips")
     numbers = {label: _shown(values, label) for label in labels if label in values or f"past_{label}" in values}
     effect = _severity(worst)
+    if values.get("changed") and any(item.severity == "alarm" and item.monitor in _OF_TABLES for item in case.of(name)):
+        # Decisions may follow windows later (labels, histories); what it did to its own table shows already.
+        effect = max(effect, 0.1 * share)
     accepted = case.accepted.get(name)
     parts = tuple(values.get("parts", ()))
     model = next((item for item in case.models if item.predictions == name), None)
@@ -221,6 +224,9 @@ def _recomputable(case: Case, name: str) -> Weighed:
         kind="release" if parts else "code",
         causes=causes,
     )
+
+
+_OF_TABLES = ("structure", "distribution", "contract")
 
 
 def _severity(test: Evidence) -> float:
