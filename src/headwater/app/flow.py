@@ -54,14 +54,18 @@ def advance(line: Line, first: str, last: str, progress: Callable[[str], None] =
 
     alarmed = any(finding.severity == "alarm" for finding in findings)
     quiet = not alarmed and not delivered.failures and not line.state.incidents.active()
-    if quiet:
-        accept(line, delivered)
-    state = "FAIL" if delivered.failures else "COMPLETE"
-    for window in line.calendar.between(first, last):
-        line.record(
-            [Entry("run", line.project.name, {"window": window.key, "state": state}, line.services.clock.now())]
-        )
+    with line.together():
+        if quiet:
+            accept(line, delivered)
+        finish(line, delivered)
     return Report(delivered, evidence, findings, verdicts, quiet)
+
+
+def finish(line: Line, delivered: Run) -> None:
+    """Remember that the windows were run, and whether everything in them was delivered."""
+    state, time = "FAIL" if delivered.failures else "COMPLETE", line.services.clock.now()
+    windows = line.calendar.between(delivered.first, delivered.last)
+    line.record([Entry("run", line.project.name, {"window": item.key, "state": state}, time) for item in windows])
 
 
 def watch(line: Line, evidence: list[Evidence]) -> list[Finding]:

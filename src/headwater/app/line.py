@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import polars as pl
@@ -34,6 +35,7 @@ class Line:
         self.services = services
         self.config = config
         self._stamp = ""
+        self._held: list[Entry] | None = None
         self.contracts: dict[str, Contract] = {}
         self.references: dict[str, tuple[list[str], Reference | None]] = {}
         if project is not None:
@@ -68,11 +70,28 @@ class Line:
 
     def record(self, entries: Sequence[Entry]) -> list[Record]:
         """Append to the ledger, durably, and fold what was acknowledged into the state."""
+        if self._held is not None:
+            self._held.extend(entries)
+            return []
         if not entries:
             return []
         records = self.services.ledger.append(entries)
         self.state.fold(record for record in records if record.seq > self.state.seq)
         return records
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Record everything that happens inside as one append, at the end, whatever ends it.
+
+        A process that dies inside leaves written windows without their events; running the window again records them,
+        because windows with the same content are not written twice.
+        """
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            self.record(held)
 
     def ref(self, asset: str) -> str:
         """Write an asset's dataset reference."""

@@ -43,15 +43,16 @@ def run(line: Line, first: str, last: str, progress: Progress = lambda _: None) 
     line.refresh()
     _in_order(line, first, last)
     result = Run(first if first == last else f"{first}..{last}", first, last)
-    for asset in line.project.ordered():
-        mechanism = line.mechanism(asset.name)
-        if mechanism is None or (_serves(line, asset) and line.mechanism(_predictions(line, asset)) is None):
-            continue
-        window = own_window(line.calendar, asset, first, last, line.services.tables.keys(asset.name))
-        if window is None:
-            continue
-        progress(asset.name)
-        result.deliveries[asset.name] = one(line, asset, mechanism, window, result.key, conflict=True)
+    with line.together():
+        for asset in line.project.ordered():
+            mechanism = line.mechanism(asset.name)
+            if mechanism is None or (_serves(line, asset) and line.mechanism(_predictions(line, asset)) is None):
+                continue
+            window = own_window(line.calendar, asset, first, last, line.services.tables.keys(asset.name))
+            if window is None:
+                continue
+            progress(asset.name)
+            result.deliveries[asset.name] = one(line, asset, mechanism, window, result.key, conflict=True)
     return result
 
 
