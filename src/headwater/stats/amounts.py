@@ -16,7 +16,7 @@ from headwater.stats.views import Floats
 from headwater.stats.vocabulary import UNSEEN, Vocabulary
 
 _OWN = (*measures.QUANTILE_METRICS, *measures.LOG_METRICS, "negative", "zero")
-_STRONG, _NEARLY = 3.0, 1.8
+_STRONG, _FAR, _NEARLY = 3.0, 8.0, 1.8
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,15 @@ def propose_units(case: Case) -> Iterator[Candidate]:
             found = factors(case, column)
             if found:
                 best[column] = found
-    odd = [found[0] for column, found in best.items() if case.odd(column, "unseen", "fine", *_OWN)]
+    scaled = {column: [one for one in found if one.scale != 1] for column, found in best.items()}
+    odd = [found[0] for column, found in scaled.items() if found and case.odd(column, "unseen", "fine", *_OWN)]
     if len(odd) > 1:
         yield _unit(case, odd)
-        yield from _together(case, best)
+        yield from _together(case, scaled)
     for found in best.values():
         for factor in found[:3]:
             yield _unit(case, [factor])
-        for factor in found[:2]:
+        for factor in scaled[found[0].column][:2]:
             group = [factor, *_companions(case, factor)]
             if len(group) > 1:
                 yield _unit(case, group)
@@ -100,12 +101,15 @@ def _unit(case: Case, chosen: list[Factor]) -> Candidate:
         for factor, here, before in zip(chosen, now, usual, strict=True)
     )
     plain_evidence = any(case.r(f"{metric}:{one.column}") > 2 for one in chosen for metric in ("unseen", "fine"))
+    # Rounded numbers are always near known ones, and a shift along the steps between them always hits some.
+    loose = bool(tolerance) or any(one.scale == 1 for one in chosen)
     return Candidate(
         Repair("affine", "unit", {"columns": columns}),
         text,
         tolerance=tolerance,
-        demand=2.0 if plain_evidence and not tolerance else _STRONG,
+        demand=_FAR if any(one.scale == 1 for one in chosen) else 2.0 if plain_evidence and not tolerance else _STRONG,
         amounts=True,
+        mute=frozenset({"unseen"}) if loose else frozenset(),
         cost=sum(factor.free for factor in chosen),
     )
 

@@ -17,7 +17,7 @@ from headwater.stats.repairs import Repair, apply
 from headwater.stats.views import View
 
 ABNORMAL, NORMAL = 2.0, 1.2
-_STRONG, _EXTREME, _TOLD, _BYSTANDER, _FAR = 3.0, 8.0, 1.8, 3.5, 6.0
+_STRONG, _EXTREME, _TOLD, _CERTAIN, _BYSTANDER, _FAR = 3.0, 8.0, 1.8, 3.0, 3.5, 6.0
 # Metrics of form rather than amount: no storm moves them, so what they tell needs less support from the rest.
 _TELLING = frozenset(
     (
@@ -25,6 +25,8 @@ _TELLING = frozenset(
         *("dtype", "schema", "calendar", "linear", "lookup"),
     )
 )
+# Exact relations: nothing but the right repair mends them on every row.
+_EXACT = frozenset(("calendar", "linear", "lookup", "replay", "repeat"))
 _AGREEMENT = frozenset(("fit", "scatter", "phase", "course"))
 _OF_ROWS = frozenset(
     ("rows", "copies", "paired", "outside", "first", "middle", "last", "uncovered", "churn", "repeat", "replay")
@@ -49,6 +51,7 @@ class Candidate:
         demand: How abnormal the metrics that it mends must have been.
         amounts: It rests on amounts or shares, which the world moves as well: without a metric of form or of agreement
             to tell, several metrics must have been far off.
+        mute: Metrics of form that cannot speak for it, because it would mend them on any record day.
         cost: How many free parameters it has.
         prior: Plausibility against other explanations of the same metrics, 0 to 1.
         limit: How abnormal the mended columns may stay: where the form tells enough, the values may be odd as well.
@@ -64,6 +67,7 @@ class Candidate:
     demand: float = ABNORMAL
     cost: int = 1
     amounts: bool = False
+    mute: frozenset[str] = frozenset()
     prior: float = 1.0
     limit: float = NORMAL
     explains: frozenset[str] = frozenset()
@@ -195,8 +199,11 @@ class Case:
         bystanders = set(touched) - set(own)
         left = max([left, *(after[name] for name in bystanders if self._is_worse(candidate, name, after[name]))])
         limit, told = candidate.limit, False
-        if any(self.r(name) > max(3 * after[name], self._telling(name)) for name in touched):
+        speaking = [name for name in touched if metric_of(name) not in candidate.mute]
+        if any(self.r(name) > max(3 * after[name], self._telling(name)) for name in speaking):
             limit, told = max(limit, _TOLD), True
+        if any(metric_of(name) in _EXACT and self.r(name) > _EXTREME and after[name] < NORMAL for name in touched):
+            limit = max(limit, _CERTAIN)
         mended = {
             name
             for name in touched

@@ -103,13 +103,16 @@ def _moves(case: Case, time: str, own: Sequence[Calendar]) -> list[float]:
             wrapped.append((misfit, abs(move), float(move)))
     inside.sort()
     wrapped.sort()
-    found += [move for _, _, move in inside[:2]]
+    if case.odd(time, "outside", "first", "middle", "last", "hours", "grain"):
+        found += [move for _, _, move in inside[:2]]
     if case.reference.clockwork is not None:
         losses, _ = case.reference.clockwork.losses(view)
         if losses is not None:
-            order = np.argsort(losses)[:2]
-            found += [float(one) if one <= SLOTS / 2 else float(one) - SLOTS for one in order if one]
-    found += [move for _, _, move in wrapped[:1]]
+            # A course that looks like the usual one k slots later was written k slots late.
+            late = [int(one) for one in np.argsort(losses)[:3] if one]
+            found += [float(-one if one <= SLOTS / 2 else SLOTS - one) * view.length / SLOTS for one in late]
+    if case.odd(time, "hours"):
+        found += [move for _, _, move in wrapped[:1]]
     zone = zone_hours(case.window)
     found += [zone, -zone] if zone else []
     return list(dict.fromkeys(found))[:7]

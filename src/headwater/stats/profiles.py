@@ -9,7 +9,7 @@ import numpy as np
 
 from headwater.stats import measures
 from headwater.stats.measures import SLOTS
-from headwater.stats.views import Floats, View
+from headwater.stats.views import Floats, Ints, View
 
 # Row k holds, for each slot, the slot that its rows come from when everything was moved k slots later.
 _MOVED = (np.arange(SLOTS)[None, :] - np.arange(SLOTS)[:, None]) % SLOTS
@@ -63,14 +63,19 @@ class Clockwork:
         """Return ``phase`` (gain of the best move), ``course`` (misfit), ``hours`` (rows out of their slot)."""
         if not view.present(self.time):
             return {}
-        losses, moved = self.losses(view, without)
+        losses, moved = self.losses(view, without, wrap)
         if losses is None:
             return {}
         gain = float(losses[0] - losses.min())
         return {f"phase:{self.time}": gain, f"course:{self.time}": float(losses[0]), f"hours:{self.time}": moved}
 
-    def losses(self, view: View, without: int | None = None) -> tuple[Floats | None, float]:
-        """Return the misfit for each move by 0 to 23 slots, and the distance of the row counts from usual."""
+    def losses(self, view: View, without: int | None = None, wrap: bool = False) -> tuple[Floats | None, float]:
+        """Return the misfit for each move by 0 to 23 slots, and the distance of the row counts from usual.
+
+        With ``wrap``, rows of a neighbouring window are compared with the course as well, but not with its level: two
+        days differ.
+        """
+        pieces = _pieces(view, self.time) if wrap else np.zeros(SLOTS, dtype=np.int64)
         courses = _courses(view, self.time, [name for name in self.columns if name])
         total = np.zeros(SLOTS)
         used = 0
@@ -81,6 +86,9 @@ class Clockwork:
             usual = self._usual(name, without)
             own = own - np.nanmean(own)
             gap = (own - usual[_MOVED]) / self.noise[name]
+            for piece in (0, 1) if name and pieces.any() else ():
+                part = pieces == piece
+                gap[:, part] -= np.nan_to_num(_mean(gap[:, part].T))[:, None]
             # A slot counts at most nine: one odd hour must not decide, and the slots of a day are not independent.
             total += np.nan_to_num(_mean(np.minimum(gap**2, 9.0).T), nan=9.0) * SLOTS / 2
             used += 1
@@ -102,6 +110,16 @@ def _mean(table: Floats) -> Floats:
     counts = given.sum(axis=0)
     sums = np.where(given, table, 0.0).sum(axis=0)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _pieces(view: View, time: str) -> Ints:
+    """Return which slots are mostly filled with rows from outside of the window."""
+    elapsed = view.elapsed(time)
+    slots = measures.slots_of(elapsed, view.length)
+    inside = (elapsed >= 0) & (elapsed < view.length)
+    given = slots >= 0
+    share = np.bincount(slots[given], weights=inside[given], minlength=SLOTS)
+    return (share < 0.5 * np.bincount(slots[given], minlength=SLOTS)).astype(np.int64)
 
 
 def _courses(view: View, time: str, columns: Sequence[str]) -> dict[str, Floats]:
