@@ -241,7 +241,7 @@ class Gauge:
     def _echoes(self, view: View, without: int | None) -> dict[str, float]:
         """Share of rows whose content one earlier window has at the same time (repeat), or at another (replay)."""
         rows = row_hashes(view, self.content())
-        if rows is None or not len(rows):
+        if rows is None or not len(rows) or without == 0:
             return {}
         clock = self.clock(view)
         first = 0 if without is None else max(0, without - 7)

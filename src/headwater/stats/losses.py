@@ -85,7 +85,8 @@ def _cut(case: Case) -> Iterator[Candidate]:
             values = ", ".join(repr(one) for one in vanished(case, column)[:4])
             text = f"{rows} rows, usually {usual:.0f}: all rows with {values} in `{column}` are missing"
             yield lost("truncated", column, text, _everything(case))
-    if case.r("rows:") > 2 and rows < 0.85 * usual:
+    # Holidays halve a table too; only far less than that is a loss by itself.
+    if case.r("rows:") > 3 and rows < 0.55 * usual:
         yield lost("truncated", "", f"{rows} rows, usually {usual:.0f}", _everything(case), prior=0.8)
 
 
