@@ -130,8 +130,7 @@ class Replay:
     def _value(
         self, asset: str, key: str, plan: Plan, cache: dict[tuple[str, str], pl.DataFrame | None]
     ) -> pl.DataFrame | None:
-        reached = asset in plan.touched or any(asset in self.descendants(name) for name in plan.touched)
-        if not reached or not self.assets[asset].recomputable or asset in plan.frozen:
+        if not self._reached(asset, plan) or not self.assets[asset].recomputable or asset in plan.frozen:
             return self.observed(asset, key)
         stored = self.made(asset, key)
         if stored is None:
@@ -140,6 +139,9 @@ class Replay:
         if wanted.id == stored.id and not self._parents_changed(asset, key, plan, cache):
             return self.observed(asset, key)
         return self._compute(asset, key, wanted, plan, cache)
+
+    def _reached(self, asset: str, plan: Plan) -> bool:
+        return asset in plan.touched or any(asset in self.descendants(name) for name in plan.touched)
 
     def _parents_changed(
         self, asset: str, key: str, plan: Plan, cache: dict[tuple[str, str], pl.DataFrame | None]
@@ -162,16 +164,17 @@ class Replay:
         made_of = self.assets[asset]
         frames: dict[str, pl.DataFrame] = {}
         for parent in made_of.parents:
-            parts = [
-                frame
-                for parent_key in self.keys_read(made_of, parent, key)
-                if (frame := self.value(parent, parent_key, plan, cache)) is not None
-            ]
-            if not parts:
+            keys = self.keys_read(made_of, parent, key)
+            if self._reached(parent, plan):
+                parts = [part for item in keys if (part := self.value(parent, item, plan, cache)) is not None]
+                frame = stack(parts) if parts else None
+            else:
+                frame = self.observed(parent, keys[0]) if len(keys) == 1 else self._tables.read(parent, keys)
+            if frame is None:
                 raise DataError(
                     f"dataset `{parent}` has no rows to replay for window {key}", doing=f"replaying `{asset}`"
                 )
-            frames[parent] = stack(parts)
+            frames[parent] = frame
         try:
             result = self._mechanisms.compute(asset, mechanism)(frames, self.calendar.window(key))
         except (DataError, OutsideError, MemoryError):
