@@ -60,8 +60,9 @@ def _world(case: Case) -> float:
     """Weight of "the world changed": raised loss over several windows, bursts, or inputs that moved unsigned."""
     raised = {finding.window for finding in case.findings if finding.monitor == "performance"}
     moved = {finding.subject for finding in case.findings if finding.monitor == "distribution"}
-    weight = -4.0 if case.broken else 0.0
-    if any(finding.severity == "alarm" and case.burst(finding) for finding in case.findings):
+    burst = any(finding.severity == "alarm" and case.burst(finding) for finding in case.findings)
+    weight = -4.0 if case.broken else 0.0 if raised or moved or burst else -2.0
+    if burst:
         weight += 2.5
     if raised:
         weight += 1.5 + 0.5 * min(WORLD_WINDOWS, len(raised))
@@ -206,7 +207,7 @@ def _nobody(case: Case, status: Literal["world", "none"], chance: float, common:
         "signature of a fault. The world changed.",
         "none": "Nothing is wrong: every suspect was tested and cleared.",
     }
-    target = case.ref(case.models[0].predictions) if case.models else case.findings[0].subject
+    target = case.ref(case.models[0].predictions) if case.models else _symptom(case)
     retrain = status == "world" and _raised(case) >= WORLD_WINDOWS
     action: Literal["retrain", "hold", "none"] = "retrain" if retrain else "hold" if status == "world" else "none"
     return Verdict(
@@ -241,13 +242,17 @@ def _undetermined(case: Case, suspects: Sequence[Weighed], chances: Sequence[flo
         fault="undetermined",
         side="",
         owner="",
-        confidence=round(max(chances), 4),
+        confidence=round(max(chances[:-1]), 4),
         text=f"Undetermined: the evidence points at {names}, but at none with a probability of {CERTAIN:.0%} or more.",
         start_window=case.windows[0],
         chain=(),
         effect=None,
-        remedy=Remedy(action="hold", target=case.findings[0].subject, text="Hold training until it is known."),
+        remedy=Remedy(action="hold", target=_symptom(case), text="Hold training until it is known."),
         prevention=None,
         next_test=test,
         **common,
     )
+
+
+def _symptom(case: Case) -> str:
+    return case.findings[0].subject if case.findings else case.incident
