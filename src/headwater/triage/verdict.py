@@ -70,14 +70,17 @@ def _world(case: Case) -> float:
 
 
 def _path(case: Case, asset: str) -> list[str]:
-    """Return the shortest lineage path from an asset to a symptom: an alarmed subject, the predictions or the labels.
+    """Return the shortest lineage path from an asset to a symptom: predictions or labels, else what alarmed or failed.
 
     No path, no blame.
     """
     named = case.named
-    goals = {model.predictions for model in case.models} | {model.labels for model in case.models}
-    if not goals:
-        goals = {named[finding.subject] for finding in case.findings if finding.subject in named}
+    decided = {name for model in case.models for name in (model.predictions, model.labels)}
+    alarmed = {named[finding.subject] for finding in case.findings if finding.subject in named} | set(case.failed)
+    return _shortest(case, asset, decided) or _shortest(case, asset, alarmed)
+
+
+def _shortest(case: Case, asset: str, goals: set[str]) -> list[str]:
     paths = [[asset]]
     seen = {asset}
     while paths:
@@ -88,8 +91,7 @@ def _path(case: Case, asset: str) -> list[str]:
             if path[-1] in child.parents and child.name not in seen:
                 seen.add(child.name)
                 paths.append([*path, child.name])
-    alarmed = {named[finding.subject] for finding in case.findings if finding.subject in named}
-    return [asset] if asset in alarmed or asset in case.failed else []
+    return []
 
 
 def _listed(case: Case, item: Weighed, chance: float) -> Suspect:

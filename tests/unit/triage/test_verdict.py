@@ -5,11 +5,12 @@ from dataclasses import fields, replace
 import polars as pl
 import pytest
 
+from headwater.core.assets import Mechanism
 from headwater.core.records import Verdict
 from headwater.stats.repairs import Repair
 from headwater.triage.suspects import Diagnosed, weigh
 from headwater.triage.verdict import judge
-from unit.triage.pipelines import day
+from unit.triage.pipelines import day, made, source
 from unit.triage.shop import NOW, Shop, finding, ref
 
 
@@ -126,8 +127,8 @@ def test_a_change_that_did_good_where_labels_are_known_is_suspected_less():
     shop.days(16, 16)
     worse = changed(since=16, last=16)
     good, bad = (
-        next(item for item in weigh(made.case(16, findings=[ALARM])) if item.asset == "orders")
-        for made in (shop, worse)
+        next(item for item in weigh(line.case(16, findings=[ALARM])) if item.asset == "orders")
+        for line in (shop, worse)
     )
     assert good.numbers["harm_high"] < 0 < bad.numbers["harm_low"]
     assert good.weight < bad.weight - 2
@@ -283,24 +284,35 @@ def test_a_burst_of_new_rows_is_the_world():
     assert (found.status, found.subject) == ("world", "")
 
 
-def test_no_path_no_blame():
-    """A table that nothing decides on and nobody complains of is not a suspect, whatever changed in it."""
-    from headwater.core.assets import Asset, Mechanism, Read
-
+def with_report():
+    """The shop with a report beside the model: raw_visits -> visits -> report. No decision rests on it."""
     shop = Shop()
-    aside = Asset("aside", "modeled", (Read("orders"),), key=("id",))
-    shop.assets["aside"] = aside
-    shop.code |= {"aside": lambda frames, *_: frames["orders"], "aside-2": lambda frames, *_: frames["orders"].head(3)}
-    shop.current["aside"] = Mechanism("aside")
+    beside = (source("raw_visits", key=("id",)), made("visits", "raw_visits"), made("report", "visits"))
+    shop.assets |= {asset.name: asset for asset in beside}
+    shop.code |= {
+        "raw_visits": lambda frames, window, parts: pl.DataFrame({"id": range(9), "day": [window.key] * 9}),
+        "visits": lambda frames, window, parts: frames["raw_visits"],
+        "visits-2": lambda frames, window, parts: frames["raw_visits"].head(4),
+        "report": lambda frames, window, parts: frames["visits"],
+    }
+    shop.current |= {asset.name: Mechanism(asset.name) for asset in beside}
     shop.days(0, 4)
-    shop.current["aside"] = Mechanism("aside-2")
-    shop.days(5, 5)
+    shop.current["visits"] = Mechanism("visits-2")
+    return shop.days(5, 5)
+
+
+def test_no_path_no_blame():
+    """What nothing is decided on and nobody complains of is not a suspect, whatever changed in it."""
+    shop = with_report()
     quiet = judge(shop.case(5, findings=[finding("features", "structure", "duplicate_share")]), NOW)
-    assert ref("aside") not in {item.subject for item in quiet.suspects}
+    assert not {ref("visits"), ref("report")} & {item.subject for item in quiet.suspects}
     assert quiet.status == "undetermined"
-    loud = judge(shop.case(5, findings=[finding("aside", "mechanism", "lost_share")]), NOW)
-    assert loud.subject == ref("aside")  # its own alarm is a symptom
-    assert [step.subject for step in loud.chain] == [ref("aside")]
+
+
+def test_a_report_that_alarms_leads_up_to_what_changed_although_no_decision_rests_on_it():
+    loud = judge(with_report().case(5, findings=[finding("report", "structure", "rows", value=4.0, expected=9.0)]), NOW)
+    assert (loud.status, loud.subject, loud.fault) == ("named", ref("visits"), "transform_code")
+    assert [step.subject for step in loud.chain] == [ref("visits"), ref("report")]
 
 
 def raised(*numbers):
@@ -314,6 +326,11 @@ def test_raised_loss_with_every_asset_cleared_is_the_world_and_retraining_waits_
     assert found.remedy.action == action
     assert bool(found.next_test) == (action == "hold")
     assert all(item.exonerated for item in found.suspects)
+
+
+def test_the_world_is_not_claimed_while_something_structural_is_unexplained():
+    alarms = [*raised(4, 5, 6), finding("features", "structure", "duplicate_share", 6)]
+    assert judge(Shop().days(0, 6).case(4, 5, 6, findings=alarms), NOW).status == "undetermined"
 
 
 def test_the_world_is_never_claimed_while_an_asset_failed():
