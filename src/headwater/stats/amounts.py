@@ -102,7 +102,8 @@ def _unit(case: Case, chosen: list[Factor]) -> Candidate:
     )
     plain_evidence = any(case.r(f"{metric}:{one.column}") > 2 for one in chosen for metric in ("unseen", "fine"))
     # Rounded numbers are always near known ones, and a shift along the steps between them always hits some.
-    loose = bool(tolerance) or any(one.scale == 1 for one in chosen)
+    loose = any(one.scale == 1 for one in chosen)
+    loose = loose or any(_covered(case, column, reach) > 0.25 for column, reach in tolerance.items())
     return Candidate(
         Repair("affine", "unit", {"columns": columns}),
         text,
@@ -112,6 +113,14 @@ def _unit(case: Case, chosen: list[Factor]) -> Candidate:
         mute=frozenset({"unseen"}) if loose else frozenset(),
         cost=sum(factor.free for factor in chosen),
     )
+
+
+def _covered(case: Case, column: str, tolerance: float) -> float:
+    """Return which part of a column's range lies within a tolerance of a known value: the chance of a chance hit."""
+    known = case.reference.vocabularies[column].values.to_numpy()
+    low, high = case.usual(f"q05:{column}"), case.usual(f"q95:{column}")
+    inside = int(((known >= low) & (known <= high)).sum())
+    return 2 * tolerance * inside / (high - low) if high > low else 1.0
 
 
 def factors(case: Case, column: str) -> list[Factor]:
@@ -156,7 +165,7 @@ def _ranked(case: Case, column: str, values: Floats, found: list[Factor]) -> lis
             # Digits may have been lost on the way: then known values are near, not equal.
             lossy = True
             ratio = _unseen_ratio(case, name, vocabulary.near(repaired, _tolerance(values, factor.scale)))
-        if ratio < 2 * _NEARLY:
+        if ratio < max(2 * _NEARLY, 0.35 * case.r(name)):
             one = Factor(column, factor.scale, factor.shift, factor.text, factor.worst, lossy, factor.free)
             ranked.append((lossy, factor.free, round(ratio, 1), factor.worst, one))
     ranked.sort(key=lambda item: item[:4])

@@ -61,6 +61,7 @@ def _stand_in(case: Case, columns: dict[str, list[Any]]) -> Candidate:
         Repair("to_null", "sentinel", {"columns": columns}),
         f"{named} stands for nothing and was never seen before",
         excused=STAND_IN_EXCUSED | {f"null:{column}" for column in columns},
+        limit=2.5,
         cost=len(columns),
     )
 

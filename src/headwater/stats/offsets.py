@@ -15,7 +15,7 @@ from headwater.stats.views import Floats, numbers, zone_hours
 
 _MOVES = np.array([*np.arange(-14, 14.5, 0.5), *(24.0 * day for day in (-365, -7, -2, -1, 1, 2, 7, 365))])
 _TIME_METRICS = ("outside", "first", "middle", "last", "hours", "phase", "course", "lag05", "lag50", "lag95")
-_STRONG = 3.0
+_STRONG = 5.0
 
 
 def propose_offsets(case: Case) -> Iterator[Candidate]:
@@ -66,8 +66,9 @@ def _both_cuts(case: Case, time: str, move: float, columns: list[str], calendars
     if leaving > 0 and not outside and abs(move) < 24:
         text += "; the rows were cut into windows after that, so some of them belong to the neighbouring window"
         exact = any(f"calendar:{one.column}" in case.abnormal for one in case.reference.calendars)
-        excused = frozenset({"repeat:"})
-        yield Candidate(repair, text, wrap=True, demand=2.0 if exact else _STRONG, cost=2, excused=excused)
+        # The course of one odd day may look moved; rows that an earlier window had at another time were.
+        demand = 2.0 if exact or "replay:" in case.abnormal else _STRONG
+        yield Candidate(repair, text, wrap=True, demand=demand, cost=2, excused=frozenset({"repeat:"}))
 
 
 def _hours(move: float) -> str:
