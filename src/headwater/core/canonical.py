@@ -41,9 +41,7 @@ def canonical(value: Any) -> bytes:
         >>> canonical({"b": 1, "a": (1.5, None)})
         b'{"a":[1.5,null],"b":1}'
     """
-    return json.dumps(
-        plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def digest(value: Any) -> str:
