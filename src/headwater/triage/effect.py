@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import polars as pl
 
-from headwater.core.errors import DataError
+from headwater.core.errors import DataError, HeadwaterError
 from headwater.core.project import Model
 from headwater.core.records import Effect
 from headwater.triage.replay import Plan
@@ -21,8 +22,9 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
 
     Every scored row of the incident's windows is priced twice under the same truth: the label where it is known,
     otherwise the repaired probability, so the number is an expectation and misleads when the repaired model is itself
-    miscalibrated. The interval is 95 %, from the outcomes that are still unknown (rows taken as independent given their
-    probability, so it is too narrow when one storm moves many rows together); known outcomes add nothing to it.
+    miscalibrated. Rows that only one side scored count as affected and are not priced. The interval is 95 %, from the
+    outcomes that are still unknown (rows taken as independent given their probability, so it is too narrow when one
+    storm moves many rows together); known outcomes add nothing to it.
 
     Returns:
         The effect over the models together, in the first model's unit; None when nothing was scored or the plan
@@ -47,11 +49,11 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
                 continue
             scored += before.height
             labels = case.replay.observed(model.labels, key)
-            value, spread, count = _gap(case, model, before, after, labels)
+            value, spread, count = _priced(case, model, before, after, labels)
             affected += count
             total += value
             variance += spread
-    if not scored:
+    if not affected and not total:
         return None
     half = 1.96 * math.sqrt(variance)
     return Effect(
@@ -66,13 +68,29 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
     )
 
 
+def _priced(
+    case: Case, model: Model, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame | None
+) -> tuple[float, float, int]:
+    """Price one window; by expectation where its labels contradict themselves, not at all where the cost fails."""
+    if model.cost is not None:
+        for known in (labels, None):
+            try:
+                return _gap(case, model, before, after, known)
+            except HeadwaterError:
+                continue
+    return _gap(case, replace(model, cost=None), before, after, None)
+
+
 def _gap(
     case: Case, model: Model, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame | None
 ) -> tuple[float, float, int]:
     """Return the expected gap in cost, its variance, and the number of affected predictions of one window."""
     right = after.unique(model.entity, keep="last", maintain_order=True)
     left = before.unique(model.entity, keep="last", maintain_order=True)
-    both = left.select(model.entity).join(right.select(model.entity), on=model.entity)
+    try:
+        both = left.select(model.entity).join(right.select(model.entity), on=model.entity)
+    except pl.exceptions.SchemaError:
+        return 0.0, 0.0, before.height  # where the id is of another type, nothing finds its rows again
     left = both.join(left, on=model.entity, how="left", maintain_order="left")
     right = both.join(right, on=model.entity, how="left", maintain_order="left")
     moved = (left["p"] - right["p"]).abs() > AFFECTED

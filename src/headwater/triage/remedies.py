@@ -46,7 +46,7 @@ def _act(case: Case, culprit: Weighed, keys: tuple[str, ...]) -> Remedy:
             text="Serve with the last accepted code and model parts again. "
             "Decisions already served stay in the log as they were.",
         )
-    if culprit.kind == "code" and name in case.accepted and culprit.fault != "stale_run":
+    if culprit.kind == "code" and name in case.accepted and culprit.plan is not None and culprit.fault != "stale_run":
         return Remedy(
             action="rollback_code",
             target=target,
@@ -55,7 +55,7 @@ def _act(case: Case, culprit: Weighed, keys: tuple[str, ...]) -> Remedy:
             touches=touches,
             text=f"Run `{name}` with its last accepted code again; backfill {len(keys)} window(s) and what they feed.",
         )
-    if culprit.kind == "code":
+    if culprit.fault == "stale_run":
         return Remedy(
             action="repair",
             target=target,

@@ -73,7 +73,7 @@ def score(parts: dict[str, Any], served: pl.DataFrame) -> pl.DataFrame:
 
 
 def cost(rows: pl.DataFrame) -> pl.Series:
-    return rows["returned"] * (1 - rows["decision"]) * 8 + rows["decision"] * 2
+    return rows["returned"] * (1 - rows["decision"]) * 7 + rows["decision"] * 2
 
 
 class Shop(Pipeline):
