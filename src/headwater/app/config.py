@@ -58,7 +58,9 @@ def load_config(folder: Path) -> Config:
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError) as error:
-        raise ProjectInvalid(f"{file.name} cannot be read: {error}") from error
+        raise ProjectInvalid(f"{file.name} cannot be read: {error}", hint="it must be UTF-8 text") from error
+    except RecursionError as error:
+        raise ProjectInvalid(f"{file.name} is nested too deeply", hint="for example `module: pipeline.py`") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
@@ -71,7 +73,16 @@ def load_config(folder: Path) -> Config:
         if name not in _KNOWN:
             raise ProjectInvalid(f"{file.name} has an unknown setting `{name}`", hint=f"known: {', '.join(_KNOWN)}")
         if not isinstance(value, _KNOWN[name]):
-            raise ProjectInvalid(f"{file.name}: `{name}` is not a {_KNOWN[name].__name__}")
+            wanted = "a mapping" if _KNOWN[name] is dict else "text"
+            raise ProjectInvalid(f"{file.name}: `{name}` is not {wanted}", hint=f"it is a {type(value).__name__}")
+    for name in ("module", "contracts", "state"):
+        if name in found:
+            _sound_path(file.name, name, found[name])
+    if "contracts" in found and not (folder / found["contracts"]).is_dir():
+        raise ProjectInvalid(
+            f"{file.name}: `contracts` names `{found['contracts']}`, which is not a folder",
+            hint="without it no contract would be checked; make the folder, or leave the setting out",
+        )
     return Config(
         folder=folder,
         module=folder / found.get("module", "pipeline.py"),
@@ -80,6 +91,11 @@ def load_config(folder: Path) -> Config:
         gate=found.get("gate", {}),
         policy=found.get("policy", {}),
     )
+
+
+def _sound_path(file: str, setting: str, text: str) -> None:
+    if not text.strip() or not text.isprintable() or any(len(part.encode()) > 255 for part in Path(text).parts):
+        raise ProjectInvalid(f"{file}: `{setting}` does not name a file or folder", hint="for example `pipeline.py`")
 
 
 def code_stamp(config: Config) -> str:
@@ -106,7 +122,7 @@ def _import(file: Path, folder: Path) -> ModuleType:
     name = f"headwater_project_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ProjectInvalid(f"{file.name} is not a Python file")
+        raise ProjectInvalid(f"{file.name} is not a Python file", hint=f"{FILE} names it under `module`")
     within = f"{folder.resolve()}{os.sep}"
     for other in [other for other, made in sys.modules.items() if _file(made).startswith(within)]:
         del sys.modules[other]
@@ -121,10 +137,11 @@ def _import(file: Path, folder: Path) -> ModuleType:
         source = file.read_text(encoding="utf-8")
         exec(compile(source, str(file), "exec"), module.__dict__)
     except SyntaxError as error:
-        raise ProjectInvalid(f"{file.name} line {error.lineno}: {error.msg}") from error
+        line = f" line {error.lineno}" if error.lineno else ""
+        raise ProjectInvalid(f"{Path(error.filename or file).name}{line}: {error.msg}") from error
     except ProjectInvalid:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ProjectInvalid(f"{file.name} cannot be imported: {type(error).__name__}: {error}") from error
     finally:
         sys.dont_write_bytecode = writes

@@ -9,6 +9,7 @@ from headwater.app.line import Line
 from headwater.app.profiling import parents_of, profile_of
 from headwater.app.running import Run
 from headwater.core.assets import Asset, Mechanism
+from headwater.core.errors import CorruptTable, HeadwaterError, OutsideError
 from headwater.core.project import Model
 from headwater.core.records import Evidence
 from headwater.dataops.delivery import Delivery
@@ -201,8 +202,12 @@ def _outcomes(line: Line, model: Model, run: Run) -> Iterable[Evidence]:
         labels = line.services.tables.read(model.labels, [span.key])
         if predictions is None or labels is None or not predictions.height:
             continue
-        values = performance(model, predictions, labels)
-        yield Evidence(type="performance", subject=subject, window=span.key, values=values, time=time)
-        if model.cost is not None:
-            worth = business(model, predictions, labels)
-            yield Evidence(type="business", subject=subject, window=span.key, values=worth, time=time)
+        measures = {"performance": performance} | ({} if model.cost is None else {"business": business})
+        for kind, measure_of in measures.items():
+            try:
+                values = measure_of(model, predictions, labels)
+            except (OutsideError, CorruptTable):
+                raise
+            except HeadwaterError as error:
+                kind, values = "unmeasured", {"metric": kind, "error": error.message}
+            yield Evidence(type=kind, subject=subject, window=span.key, values=values, time=time)

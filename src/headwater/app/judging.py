@@ -9,6 +9,7 @@ import polars as pl
 from headwater.app.arrival import diagnosis
 from headwater.app.line import Line
 from headwater.core.assets import Mechanism
+from headwater.core.errors import ModelError
 from headwater.core.ports import Entry
 from headwater.core.project import Model
 from headwater.core.records import Evidence, Finding, Verdict
@@ -226,4 +227,7 @@ def _labelled(line: Line, before: str) -> list[str]:
 
 
 def _price(model: Model, predictions: pl.DataFrame, p: pl.Series, labels: pl.DataFrame | None) -> pl.Series:
-    return row_costs(model, predictions, p, labels)
+    try:
+        return row_costs(model, predictions, p, labels)
+    except ModelError:  # a cost function that fails is a finding of its own; the case is judged without a price
+        return pl.Series("cost", [None] * predictions.height, dtype=pl.Float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping
 from importlib import metadata
@@ -12,7 +13,7 @@ import polars as pl
 from headwater.app.line import Line
 from headwater.core.assets import Mechanism
 from headwater.core.canonical import digest
-from headwater.core.errors import GateRefused, ModelError, UnknownName
+from headwater.core.errors import GateRefused, ModelError, ProjectInvalid, UnknownName
 from headwater.core.ports import Entry, TableVersion
 from headwater.core.project import Model
 from headwater.mlops.release import GateLimits, gate
@@ -57,11 +58,15 @@ def train(
     if not stored:
         raise ModelError("there is nothing to train on yet", hint="deliver a range: headwater run --from D --to D")
     first, last = first or stored[0], last or stored[-1]
+    line.calendar.span(first, last)
     wanted = [key for key in stored if first <= key <= last]
     scope = {model.features, model.labels}
     keys = training_windows(wanted, line.state.quarantine, _upstream(line, scope), skip_quarantined=skip_quarantined)
     if not keys:
-        raise ModelError(f"no windows with features and labels between {first} and {last}")
+        raise ModelError(
+            f"no windows with features and labels between {first} and {last}",
+            hint=f"there are some from {stored[0]} to {stored[-1]}",
+        )
     frame, inputs = training_frame(line, model, keys)
     trained = fit(line.project, model, frame.drop("_window"), seed, windows=frame["_window"])
     hashes = {name: line.services.parts.put(part) for name, part in trained.parts.items()}
@@ -128,7 +133,7 @@ def version_of(line: Line, model: Model, version: str) -> Mapping[str, Any]:
     found = {record.body["version"]: record.body for record in line.services.ledger.read(kind="version")
              if record.body["model"] == model.name}  # fmt: skip
     if version not in found:
-        raise UnknownName.of(f"version of model `{model.name}`", version, found, command="headwater trace")
+        raise UnknownName.of(f"version of model `{model.name}`", version, found)
     return found[version]
 
 
@@ -215,10 +220,12 @@ def _contaminated(line: Line, model: Model, windows: list[str]) -> str | None:
 
 def _limits(line: Line) -> GateLimits:
     given = {} if line.config is None else dict(line.config.gate)
-    try:
-        return GateLimits(**given)
-    except TypeError as error:
-        raise UnknownName.of("gate limit", str(error).split("'")[-2], GateLimits.__dataclass_fields__) from error
+    for name, value in given.items():
+        if name not in GateLimits.__dataclass_fields__:
+            raise UnknownName.of("gate limit", str(name), GateLimits.__dataclass_fields__)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ProjectInvalid(f"gate limit `{name}` is `{value}`, not a number", hint="headwater.yaml, under `gate`")
+    return GateLimits(**given)
 
 
 def _parts(line: Line, hashes: Mapping[str, str]) -> dict[str, Any]:
@@ -287,8 +294,10 @@ def rollback(line: Line, model: Model, to: str | None, by: str) -> dict[str, Any
     earlier = [item.version for item in history if item.version != current]
     target = to or (earlier[-1] if earlier else None)
     if target is None:
-        raise ModelError(f"model `{model.name}` has no earlier champion than version {current}")
+        raise ModelError(f"model `{model.name}` has no earlier champion than version {current}", hint="release one")
     made = version_of(line, model, target)
+    if target == current:
+        raise ModelError(f"version {target} of `{model.name}` is champion already", hint="name another with --to")
     if to is not None and to not in {item.version for item in history}:
         raise ModelError(
             f"version {to} of `{model.name}` was never champion", hint="release it through the gate instead"

@@ -191,8 +191,9 @@ def carry_out(line: Line, incident: Incident, by: str, progress: Progress = lamb
         rewritten = backfill(line, plan, progress=progress)
     elif remedy.action == "repair" and "repair" in parameters:
         name = parameters["asset"]
-        body["parameters"] = {**parameters, "before": incident.window}
-        given = _mended(line, name, plan.windows.get(name, ()), parameters["repair"], incident.window)
+        base = _begun_from(line, incident, remedy)
+        body["parameters"] = {**parameters, "before": incident.window, "base": base}
+        given = _mended(line, name, plan.windows.get(name, ()), parameters["repair"], incident.window, base)
         line.record([Entry("remedy", incident.id, body, time)])
         rewritten = backfill(line, plan, given, progress)
     elif remedy.action == "repair":
@@ -233,15 +234,30 @@ def carry_out(line: Line, incident: Incident, by: str, progress: Progress = lamb
     }
 
 
+def _begun_from(line: Line, incident: Incident, remedy: Remedy) -> int | None:
+    """The version of a source's table that its repair starts from.
+
+    A repair that was cut off half-way has rewritten some windows already; going on from what is stored now would repair
+    those twice.
+    """
+    name, begun = str(remedy.parameters["asset"]), incident.remedy
+    done = any(item["state"] == "remedied" for item in incident.timeline)
+    if begun is not None and not done and begun.action == remedy.action and begun.parameters.get("asset") == name:
+        return int(begun.parameters["base"])
+    return line.services.tables.version(name)
+
+
 def _mended(
-    line: Line, name: str, keys: Sequence[str], repair: Mapping[str, Any], before: str
+    line: Line, name: str, keys: Sequence[str], repair: Mapping[str, Any], before: str, base: int | None
 ) -> dict[tuple[str, str], pl.DataFrame]:
     learned = reference(line, name, before)
     found = {}
     for key in keys:
-        frame = line.services.tables.read(name, [key])
+        frame = line.services.tables.read(name, [key], base)
         if frame is not None and learned is not None:
             found[(name, key)] = apply(Repair.of(repair), frame, learned)
+        elif (arrived := line.services.tables.read(name, [key])) is not None:
+            found[(name, key)] = arrived
     return found
 
 

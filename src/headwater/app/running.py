@@ -16,7 +16,8 @@ from headwater.core.errors import ContractBroken, WindowConflict
 from headwater.core.ports import Entry, TableVersion
 from headwater.core.windows import Window
 from headwater.dataops.contracts import CheckResult, broken, execute
-from headwater.dataops.delivery import Delivery, deliver, own_window
+from headwater.dataops.delivery import Delivery, cut, deliver, own_window
+from headwater.mlops.labels import known
 from headwater.observe import events, facets
 from headwater.stats.content import content_hash
 
@@ -81,6 +82,7 @@ def one(line: Line, asset: Asset, mechanism: Mechanism, window: Window, run_key:
                 hint="nothing was written; mend the data or the contract and run the window again",
             )
             raise error
+        _joinable(line, made, frame, at)
         if conflict:
             _no_conflict(line, made, frame, at)
         return checked
@@ -125,6 +127,16 @@ def contract_results(
         metrics = profile_of(line, asset, frame, window, parents)
         metrics |= change_metrics(line, asset, frame, window, parents)
     return execute(contract, frame, window=window, metrics=metrics)
+
+
+def _joinable(line: Line, asset: Asset, frame: pl.DataFrame, window: Window) -> None:
+    """Refuse labels that could not be joined to predictions later: unknown column, not 0 or 1, contradicting."""
+    for model in line.project.models.values():
+        if model.labels != asset.name:
+            continue
+        ranged = ".." in window.key and asset.time is not None
+        for piece in cut(line.calendar, asset, frame, window).values() if ranged else [frame]:
+            known(piece, model.entity, model.outcome)
 
 
 def _no_conflict(line: Line, asset: Asset, frame: pl.DataFrame, window: Window) -> None:

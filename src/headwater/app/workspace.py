@@ -17,7 +17,7 @@ from headwater.core.clock import Clock, aware
 from headwater.core.errors import DataError, IncidentError, UnknownName, UsageError
 from headwater.core.names import Ref
 from headwater.core.ports import Entry
-from headwater.core.project import Project
+from headwater.core.project import Model, Project
 from headwater.core.records import Side
 from headwater.observe.trace import trace as trace_of
 from headwater.triage.incidents import Incident
@@ -198,9 +198,11 @@ class Workspace:
         incidents = self.line.state.incidents
         if not ref.startswith("model:"):
             return incidents.get(ref)
-        model = self.line.model(Ref.parse(ref).name)
+        model = self._model(Ref.parse(ref))
         about = {self.line.ref(name) for name in (model.predictions, model.labels)}
         about |= {self.project.ref(model.name, kind) for kind in ("model", "deployment")}
+        if not self.line.state.runs:
+            return None
         reach = about | {item for subject in about for item in self.line.above(subject)}
         touching = [item for item in incidents.all() if {item.subject, *item.subjects} & reach]
         active = [item for item in touching if item.active]
@@ -212,17 +214,26 @@ class Workspace:
         time = aware(datetime.fromisoformat(as_of)) if isinstance(as_of, str) else as_of
         version = parsed.version
         if parsed.kind == "model":
-            self.line.model(parsed.name)
+            self._model(parsed)
             if version is None or not version.isdigit():
                 held = self.line.state.aliases.champion(parsed.name, version or "champion", as_of=time)
                 if held is None:
-                    raise UnknownName.of(f"alias of model `{parsed.name}`", version or "champion", ["champion"])
+                    raise self._no_alias(parsed.name, version or "champion", time)
                 version = held.version
         elif parsed.kind == "dataset":
-            self._dataset(parsed.name)
+            self._dataset(str(parsed.bare))
         else:
             raise UsageError(f"a {parsed.kind} cannot be traced", hint="trace a model or a dataset")
         return trace_of(self.line.state.graph, str(parsed.bare), version).as_dict()
+
+    def _no_alias(self, model: str, alias: str, time: datetime | None) -> UnknownName:
+        if alias != "champion":
+            return UnknownName.of(f"alias of model `{model}`", alias, ["champion"])
+        history = self.line.state.aliases.history(model)
+        if not history:
+            return UnknownName(f"model `{model}` was never released", hint="release a version: headwater release 1")
+        first = history[0].valid_from.isoformat()
+        return UnknownName(f"model `{model}` had no champion at {time}", hint=f"its first release was at {first}")
 
     def remedy(
         self, incident: str, apply: bool = False, by: str = "unknown", progress: Progress = _silent
@@ -268,6 +279,15 @@ class Workspace:
     def _quarantine(self, dataset: str, first: str, last: str, state: str, reason: str) -> dict[str, Any]:
         name = self._dataset(dataset)
         self.line.calendar.span(first, last)
+        if state == "set" and not reason.strip():
+            raise UsageError("a quarantine needs a reason", hint="say why nobody should learn from it: --reason TEXT")
+        held = self.line.state.quarantine.ranges
+        if state == "lifted" and not any(
+            item.dataset == self.line.ref(name) and item.first <= last and first <= item.last for item in held
+        ):
+            raise UnknownName(
+                f"no window of `{name}` from {first} to {last} is quarantined", hint="see `headwater quarantine list`"
+            )
         body = {
             "dataset": self.line.ref(name),
             "first": first,
@@ -305,10 +325,18 @@ class Workspace:
         return {"records": self.line.services.ledger.verify(), "verified": True}
 
     def _dataset(self, name: str) -> str:
-        bare = Ref.parse(name).name if ":" in name else name.rsplit("/", 1)[-1]
-        if bare not in self.line.assets:
-            raise UnknownName.of("dataset", name, self.line.assets, command="headwater datasets")
+        known = self.line.assets
+        bare = name.removeprefix("dataset:").removeprefix(f"{self.project.name}/")
+        if bare not in known:
+            near = UnknownName.of("dataset", name.rsplit("/", 1)[-1], known, command="headwater datasets")
+            raise UnknownName(f"dataset `{name}` is not in this workspace", hint=near.hint)
         return bare
+
+    def _model(self, ref: Ref) -> Model:
+        if ref.namespace != self.project.name:
+            known = [self.project.ref(name, "model") for name in self.project.models]
+            raise UnknownName.of("model", str(ref.bare), known)
+        return self.line.model(ref.name)
 
 
 __all__ = ["IncidentError", "Workspace"]

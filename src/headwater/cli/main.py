@@ -17,7 +17,7 @@ import click
 
 from headwater import __version__
 from headwater.cli import screen
-from headwater.core.errors import HeadwaterError, OutsideError, UsageError
+from headwater.core.errors import DataError, HeadwaterError, OutsideError, UsageError
 
 COMMANDS = (
     "init",
@@ -105,6 +105,12 @@ def attempt(arguments: list[str]) -> int:
         # The reader has gone; the interpreter's own flush at exit must not complain about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except SystemExit as left:
+        ended = DataError(
+            f"the project's code ended the program with exit code {left.code}",
+            hint="take the call of exit() out of its functions, and run the command again",
+        )
+        return _tell(ended, arguments)
     except Exception as error:
         if os.environ.get("HEADWATER_DEBUG"):
             raise

@@ -63,5 +63,7 @@ def person(name: str | None) -> str:
 def workspace(folder: str | None) -> Workspace:
     """Open the project in ``folder``, else the nearest at or above the current one."""
     from headwater.app.workspace import Workspace
+    from headwater.cli import screen
 
+    screen.keep_stdout()
     return Workspace.open(folder or click.get_current_context().find_root().obj)

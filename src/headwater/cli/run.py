@@ -34,6 +34,8 @@ def command(
     Running a window again changes nothing.
     """
     options.both_or_neither(first, last)
+    if window == "" or first == "" or last == "":
+        raise UsageError("a window is empty", hint="write it like 2013-07-01; without the option, the next one is run")
     if window and first:
         raise UsageError("give one window or a range, not both", hint="--window D, or --from D --to D")
     workspace = options.workspace(project)

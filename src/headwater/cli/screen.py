@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -16,6 +18,10 @@ from headwater.core.errors import HeadwaterError
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+_OUT = "headwater.stdout"
+_LONG = 200
+"""How many characters of an endless word an error repeats."""
+_ENDLESS = re.compile(rf"\S{{{2 * _LONG},}}")
 SHORT = 12
 """How much of a content hash people are shown."""
 
@@ -29,14 +35,43 @@ def console(*, talk: bool = False) -> Console:
     """Return a rich console on stdout, or on stderr for talk and progress."""
     from rich.console import Console
 
+    out = None if talk else stdout()
     # A pipe has no width of its own: tables are then as wide as they need to be.
-    width = None if (sys.stderr if talk else sys.stdout).isatty() or os.environ.get("COLUMNS") else 160
-    return Console(stderr=talk, no_color=bool(os.environ.get("NO_COLOR")) or None, highlight=False, width=width)
+    width = None if (out or sys.stderr).isatty() or os.environ.get("COLUMNS") else 160
+    return Console(
+        file=out, stderr=talk, no_color=bool(os.environ.get("NO_COLOR")) or None, highlight=False, width=width
+    )
 
 
 def data(value: Any) -> None:
     """Print a value as one JSON document on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, default=str, allow_nan=False), file=stdout())
+
+
+def _finite(value: Any) -> Any:
+    """Put null where JSON has no number: NaN and the infinities."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def stdout() -> TextIO:
+    """Return the stream for answers, also while a project's own prints are kept out of them."""
+    context = click.get_current_context(silent=True)
+    kept: TextIO = sys.stdout if context is None else context.find_root().meta.get(_OUT, sys.stdout)
+    return kept
+
+
+def keep_stdout() -> None:
+    """Send what a project's functions print to stderr until the command ends: stdout is for the answer alone."""
+    root = click.get_current_context().find_root()
+    if _OUT not in root.meta:
+        root.meta[_OUT] = sys.stdout
+        root.with_resource(redirect_stdout(sys.stderr))
 
 
 def talk(text: str) -> None:
@@ -49,13 +84,19 @@ def complain(error: HeadwaterError) -> None:
     plain = not coloured(sys.stderr)
 
     def say(label: str, text: str, colour: str) -> None:
-        click.echo((label if plain else click.style(label, fg=colour, bold=True)) + " " + text, err=True)
+        click.echo((label if plain else click.style(label, fg=colour, bold=True)) + " " + tame(text), err=True)
 
     say("error:", error.message, "red")
     if error.doing:
         say("  while:", error.doing, "yellow")
     if error.hint:
         say("hint:", error.hint, "cyan")
+
+
+def tame(text: str) -> str:
+    """Shorten what is endless in a text and spell out what would steer a terminal."""
+    text = _ENDLESS.sub(lambda found: f"{found[0][:_LONG]}...", text)
+    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
 
 
 @contextmanager

@@ -65,10 +65,13 @@ class Calendar:
                 start = datetime.strptime(key, "%Y-%m-%d").replace(tzinfo=ZoneInfo(self.timezone))
             else:
                 start = datetime.strptime(key, "%Y-%m-%dT%H").replace(tzinfo=ZoneInfo("UTC"))
-        except ValueError as error:
+            window = self.containing(start)
+        except (ValueError, OverflowError):
+            window = None
+        if window is None or window.key != key:  # keys are compared as text: 2013-7-1 would sort after 2013-12-31
             example = "2013-07-01" if self.every == "1d" else "2013-07-01T05"
-            raise UsageError(f"`{key}` is not a window", hint=f"write it like {example}") from error
-        return self.containing(start)
+            raise UsageError(f"`{key}` is not a window", hint=f"write it like {example}")
+        return window
 
     def containing(self, time: datetime) -> Window:
         """Return the window that ``time`` falls in."""

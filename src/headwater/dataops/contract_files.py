@@ -76,6 +76,10 @@ def _documents(text: str, path: Path) -> Iterator[tuple[Any, Any]]:
             document = loader.construct_document(node)
             if document is not None:
                 yield node, document
+    except RecursionError as error:
+        raise ProjectInvalid(
+            f"{path}: it is nested too deeply", doing="reading contracts", hint="is an anchor part of itself?"
+        ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""

@@ -228,7 +228,7 @@ def _computed(
         raise
     except MemoryError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
         raise DataError(
             f"the function of `{asset.name}` failed: {type(error).__name__}: {first}",

@@ -123,7 +123,7 @@ def training_windows(
         raise Quarantined(
             f"{len(bad)} of {len(requested)} windows to train on are quarantined: {'; '.join(named)}",
             doing=f"reading {requested[0]}..{requested[-1]} for training",
-            hint="leave them out with --exclude-quarantined, or repair them and lift the quarantine",
+            hint="leave them out with --skip-quarantined, or repair them and lift the quarantine",
         )
     kept = [key for key in requested if key not in bad]
     if not kept:

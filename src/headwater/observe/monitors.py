@@ -12,7 +12,7 @@ from headwater.observe.arrival import ArrivalMonitor
 from headwater.observe.contract import ContractMonitor
 from headwater.observe.distribution import DistributionMonitor
 from headwater.observe.history import History
-from headwater.observe.outcome import BusinessMonitor, LabelMonitor, PerformanceMonitor
+from headwater.observe.outcome import BusinessMonitor, LabelMonitor, PerformanceMonitor, UnmeasuredMonitor
 from headwater.observe.parity import MechanismMonitor, ReleaseMonitor
 from headwater.observe.schema import SchemaMonitor
 from headwater.observe.structure import StructureMonitor
@@ -45,6 +45,7 @@ MONITORS: tuple[Monitor, ...] = (
     PerformanceMonitor(),
     LabelMonitor(),
     BusinessMonitor(),
+    UnmeasuredMonitor(),
 )
 """The monitors of the line, in the order in which their findings are listed."""
 

@@ -93,6 +93,23 @@ class LabelMonitor:
         return found
 
 
+class UnmeasuredMonitor:
+    """Alarm when an outcome cannot be measured at all: a cost function fails, labels do not join predictions."""
+
+    name = "unmeasured"
+
+    def evaluate(
+        self, evidence: Sequence[Evidence], history: History, calendar: Calendar, now: datetime
+    ) -> list[Finding]:
+        """Look at what could not be measured."""
+        found = []
+        for item in evidence:
+            if item.type == "unmeasured":
+                metric, text = str(item.values["metric"]), str(item.values["error"])
+                found.append(_finding(self.name, item, metric, "alarm", 1.0, None, None, text, now))
+        return found
+
+
 class BusinessMonitor:
     """Notice when the business metric ``value`` of a label-mature window (``matured`` of ``n``) leaves its band."""
 
@@ -126,8 +143,8 @@ def _finding(
     metric: str,
     severity: Literal["alarm", "notice"],
     score: float,
-    value: float,
-    expected: float,
+    value: float | None,
+    expected: float | None,
     detail: str,
     now: datetime,
 ) -> Finding:

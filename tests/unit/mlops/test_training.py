@@ -149,7 +149,7 @@ def test_quarantined_windows_are_refused_by_name():
     text = str(caught.value)
     assert "2 of 5 windows" in text
     assert "dataset:shop/orders 2024-03-02..2024-03-03 (incident:shop/4)" in text
-    assert "--exclude-quarantined" in text
+    assert "--skip-quarantined" in text
     assert "shop/other" not in text
 
 
