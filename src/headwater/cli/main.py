@@ -90,7 +90,8 @@ def attempt(arguments: list[str]) -> int:
     try:
         with cli.make_context("headwater", arguments.copy()) as context:
             cli.invoke(context)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is None when the caller closed it
+            sys.stdout.flush()
         return 0
     except click.exceptions.Exit as asked:
         return int(asked.exit_code)

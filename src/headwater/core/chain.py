@@ -70,8 +70,11 @@ def link(previous: str, record_id: str, seq: int) -> str:
 
 def record(row: Row) -> Record:
     """Read a stored row back as a record."""
-    body: Mapping[str, Any] = json.loads(row.body)
-    return Record(row.seq, row.id, row.kind, row.subject, body, datetime.fromisoformat(row.time), row.hash)
+    try:
+        body: Mapping[str, Any] = json.loads(row.body)
+        return Record(row.seq, row.id, row.kind, row.subject, body, datetime.fromisoformat(row.time), row.hash)
+    except (TypeError, ValueError) as error:
+        raise broken(row.seq, f"it cannot be read: {error}") from error
 
 
 def check(rows: Iterable[Row], head: Head) -> int:

@@ -35,6 +35,12 @@ def test_a_row_is_read_back() -> None:
     assert record(row).body == {"n": 1} and record(row).time == TIME
 
 
+@pytest.mark.parametrize("change", [{"body": "{"}, {"time": "yesterday"}])
+def test_a_row_that_cannot_be_read_is_named(change: dict[str, str]) -> None:
+    with pytest.raises(LedgerBroken, match="record 1 "):
+        record(rows(1)[0]._replace(**change))
+
+
 def test_what_is_not_plain_is_refused_by_name() -> None:
     deep: dict[str, object] = {}
     deep["deep"] = deep
