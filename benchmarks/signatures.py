@@ -29,7 +29,7 @@ from headwater.stats.signatures import Reference, diagnose
 DATA = Path(os.environ.get("HEADWATER_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 Frames = list[tuple[Window, pl.DataFrame]]
 Plant = tuple[str, set[str], str, pl.DataFrame, pl.DataFrame | None]
-"""Name, faults that would be right, column, planted frame, and the frame that a repair should give (None: not known)."""
+"""Name, faults that would be right, column, planted frame, and the frame that a repair should give, if known."""
 
 
 @dataclass
@@ -68,6 +68,7 @@ _F = (1 / 1.8, -32 / 1.8)
 
 
 def weather(year: int) -> Table:
+    """Hourly weather of three airports."""
     zone = "America/New_York" if year == 2013 else "UTC"
     frame = pl.read_parquet(DATA / f"nycflights/weather_{year}.parquet")
     return Table(
@@ -84,6 +85,7 @@ def weather(year: int) -> Table:
 
 
 def flights(year: int) -> Table:
+    """Scheduled flights."""
     zone = "America/New_York" if year == 2013 else "UTC"
     frame = pl.read_parquet(DATA / f"nycflights/flights_{year}.parquet")
     return Table(
@@ -101,6 +103,7 @@ def flights(year: int) -> Table:
 
 
 def labels() -> Table:
+    """Whether flights came late."""
     frame = pl.read_parquet(DATA / "nycflights/flights_2013.parquet").select(
         "time_hour", "carrier", "flight", "origin", late=(pl.col("arr_delay") > 15).cast(pl.Int64)
     )
@@ -111,6 +114,7 @@ def labels() -> Table:
 
 
 def trips() -> Table:
+    """Taxi trips of 2018."""
     frame = pl.read_parquet(DATA / "nyc_taxi/trips.parquet").filter(
         (pl.col("pickup_datetime") >= datetime(2018, 1, 1)) & (pl.col("pickup_datetime") < datetime(2019, 1, 1))
     )
@@ -128,6 +132,7 @@ def trips() -> Table:
 
 
 def bookings() -> Table:
+    """Hotel bookings by day of arrival."""
     frame = pl.read_parquet(DATA / "hotel_bookings/hotel_bookings.parquet").with_columns(
         arrival=pl.concat_str(
             "arrival_date_year", "arrival_date_month", "arrival_date_day_of_month", separator=" "
@@ -144,6 +149,7 @@ def bookings() -> Table:
 
 
 def retail() -> Table:
+    """Lines of invoices."""
     frame = pl.read_parquet(DATA / "online_retail_ii/online_retail_ii.parquet").filter(
         (pl.col("InvoiceDate") >= datetime(2010, 3, 1)) & (pl.col("InvoiceDate") < datetime(2010, 11, 20))
     )
@@ -156,6 +162,7 @@ def retail() -> Table:
 
 
 def daily_weather() -> Table:
+    """One row of weather a day."""
     frame = pl.read_parquet(DATA / "nyc_taxi/central_park_weather_daily.parquet")
     return Table(
         "parkweather", cut(frame, "DATE", "America/New_York", local=True), time="DATE", trailing=56,
@@ -424,11 +431,13 @@ def restored(repaired: pl.DataFrame, wanted: pl.DataFrame) -> float:
 
 
 def in_part(window: Window, part: str) -> bool:
+    """Tell whether a window belongs to a part."""
     week = datetime.strptime(window.key, "%Y-%m-%d").isocalendar().week
     return part == "all" or (week % 2 == 1) == (part == "development")
 
 
 def learn(table: Table, place: int) -> Reference:
+    """Learn the windows before one."""
     frames = table.frames[place - table.trailing : place]
     return Reference.learn(frames, key=table.key, time=table.time, snapshot=table.snapshot)
 
