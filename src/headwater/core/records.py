@@ -7,7 +7,6 @@ follows from, so that every step can be replayed and explained.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -43,10 +42,15 @@ class Stored:
         return cls(**{name: _lift(hints[name], value) for name, value in body.items() if name in hints})
 
 
-@functools.cache
-def _hints(cls: Any) -> Mapping[str, Any]:
-    hints = typing.get_type_hints(cls)
-    return {item.name: hints[item.name] for item in dataclasses.fields(cls)}
+_HINTS: dict[str, Mapping[str, Any]] = {}
+
+
+def _hints(cls: type[Any]) -> Mapping[str, Any]:
+    """Resolve a record's field types once: resolving them costs more than reading a record."""
+    if cls.__qualname__ not in _HINTS:
+        hints = typing.get_type_hints(cls)
+        _HINTS[cls.__qualname__] = {item.name: hints[item.name] for item in dataclasses.fields(cls)}
+    return _HINTS[cls.__qualname__]
 
 
 def _lower(value: Any) -> Any:
