@@ -43,7 +43,7 @@ _TROUBLE = {
     sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", "check that its folder exists and is writable for this user"),
     sqlite3.SQLITE_NOTADB: ("it is not a ledger", "move the file away, or restore it from a backup"),
     sqlite3.SQLITE_CORRUPT: ("its file is damaged", "restore it from a backup; every record is also chained by hash"),
-    sqlite3.SQLITE_IOERR: ("its disk cannot be read or written", "is the disk full, or broken? a network disk is not good enough"),
+    sqlite3.SQLITE_IOERR: ("its disk cannot be read or written", "is the disk full or broken? is it a network disk?"),
 }
 
 

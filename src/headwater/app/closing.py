@@ -25,7 +25,7 @@ def sign(
     if incident.verdict is None:
         raise IncidentError(f"incident `{incident.id}` has no verdict to sign", hint=f"headwater why {incident.id}")
     other = (incident.signoffs or {}).get("ml" if side == "data" else "data")
-    if other is not None and other.by == by:
+    if other is not None and other.by.strip().casefold() == by.strip().casefold():
         raise IncidentError(f"`{by}` signed for the {other.side} side already", hint="the two keys are two people")
     time = line.services.clock.now()
     signoff = Signoff(

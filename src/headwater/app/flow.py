@@ -47,8 +47,12 @@ def advance(line: Line, first: str, last: str, progress: Callable[[str], None] =
         evidence, findings = evidence + signed, findings + found
 
     verdicts = []
-    for incident in open_or_merge(line, last, findings):
-        if incident.state in ("open", "triaging", "verdict", "disputed"):
+    touched = [item.id for item in open_or_merge(line, last, findings)]
+    for incident in line.state.incidents.active() if first == last else ():
+        # What is disputed, or was cut off before its verdict, is judged again even if nothing new is out of its band.
+        if incident.state in ("open", "triaging", "disputed") or (
+            incident.state == "verdict" and incident.id in touched
+        ):
             verdicts.append(triage(line, incident, last))
     verify(line, last, findings)
 

@@ -35,7 +35,7 @@ def console(*, talk: bool = False) -> Console:
     """Return a rich console on stdout, or on stderr for talk and progress."""
     from rich.console import Console
 
-    out = None if talk else stdout()
+    out: TextIO | None = None if talk else stdout()
     # A pipe has no width of its own: tables are then as wide as they need to be.
     width = None if (out or sys.stderr).isatty() or os.environ.get("COLUMNS") else 160
     return Console(
@@ -62,8 +62,8 @@ def _finite(value: Any) -> Any:
 def stdout() -> TextIO:
     """Return the stream for answers, also while a project's own prints are kept out of them."""
     context = click.get_current_context(silent=True)
-    kept: TextIO = sys.stdout if context is None else context.find_root().meta.get(_OUT, sys.stdout)
-    return kept
+    kept: TextIO | None = None if context is None else context.find_root().meta.get(_OUT)
+    return kept or sys.stdout
 
 
 def keep_stdout() -> None:

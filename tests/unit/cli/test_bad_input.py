@@ -221,6 +221,30 @@ def test_a_cost_that_cannot_be_computed_is_found_and_the_line_goes_on(shop: Path
     assert ask("run")["alarms"] == []
 
 
+def test_a_dispute_is_judged_again_in_the_next_run_and_can_still_be_closed(shop: Path, ask: Ask) -> None:
+    edit(shop, RATIO, RATIO.replace("100", "1000"))
+    ask("run")
+    assert "misses" not in ask("close", "1", code=1)["error"]["message"]
+    ask("remedy", "1", "--apply")
+    assert "applied already" in ask("remedy", "1", "--apply", code=1)["error"]["message"]
+    ask("sign", "1", "--side", "data", "--as", "ann")
+    assert "two people" in ask("sign", "1", "--side", "ml", "--as", " Ann", code=1)["error"]["hint"]
+    ask("sign", "1", "--side", "ml", "--as", "bob", "--disagree", "it was the storm")
+    ask("close", "1", code=1)
+    ask("run")
+    (incident,) = ask("incidents")
+    assert incident["state"] == "verdict"
+    assert incident["signoffs"] == {}
+    ask("remedy", "1", "--apply")
+    ask("run")
+    ask("sign", "1", "--side", "data", "--as", "ann", "--prevention-owner", "ann")
+    assert "ml side" in ask("close", "1", code=1)["error"]["message"]
+    ask("sign", "1", "--side", "ml", "--as", "bob")
+    assert ask("close", "1")["state"] == "closed"
+    ask("sign", "1", "--side", "ml", "--as", "bob", code=1)
+    assert ask("audit", "verify")["verified"]
+
+
 KILLED = """
 import os, signal, sys
 from headwater.adapters.sqlite_ledger import SqliteLedger
