@@ -87,7 +87,8 @@ def read_parents(
     """Read what an asset's function needs for its window; raise `DataError` naming the parent that is missing.
 
     A parent that comes later than the asset is read as far as it had come at the asset's own run, whatever has been
-    delivered since: a backfill must not see what the first delivery could not.
+    delivered since: a backfill must not see what the first delivery could not. A lookback may begin before history
+    does, but the newest window that it reaches must be there: a failed parent holds up what reads it.
     """
     first, _, last = window.key.partition("..")
     last = last or first
@@ -103,7 +104,7 @@ def read_parents(
         else:
             begin = calendar.shift(calendar.window(first), -read.lookback).key
             keys = [key for key in stored if begin <= key <= newest]
-            if not read.lookback and newest not in keys:
+            if newest not in keys:
                 keys = []
         frame = tables.read(parent.name, keys) if keys else None
         version = tables.version(parent.name)
@@ -181,6 +182,7 @@ def deliver(
     try:
         if ".." in window.key and asset.time is None and not asset.snapshot:
             pieces = _one_by_one(asset, compute, assets, tables, calendar, window)
+            window = calendar.span(min(pieces), max(pieces))
             frame = stack(list(pieces.values()))
         else:
             frame = _computed(asset, compute, frames, window)
@@ -207,11 +209,20 @@ def _one_by_one(
     calendar: Calendar,
     window: Window,
 ) -> dict[str, pl.DataFrame]:
-    """Compute a range window by window, for an asset whose rows do not say when they happened."""
+    """Compute a range window by window, for an asset whose rows do not say when they happened.
+
+    Its history may begin later than the range, where a parent's does.
+    """
     first, _, last = window.key.partition("..")
-    pieces = {}
+    begun = bool(tables.keys(asset.name))
+    pieces: dict[str, pl.DataFrame] = {}
     for single in calendar.between(first, last):
-        frames, _ = read_parents(calendar, asset, assets, tables, single)
+        try:
+            frames, _ = read_parents(calendar, asset, assets, tables, single)
+        except _NotThere:
+            if begun or pieces or single.key == last:
+                raise
+            continue
         pieces[single.key] = _computed(asset, compute, frames, single)
     return pieces
 

@@ -69,6 +69,16 @@ def test_a_lookback_reads_the_windows_before_and_never_the_ones_after(tables):
     assert read(tables, DAYS.window(day(2)), SOURCE, lookback=9)[0] == [1, 2]
 
 
+def test_a_lookback_does_not_make_do_without_the_newest_window(tables):
+    fill(tables, "trips", [1, 2, 3])
+    with pytest.raises(DataError, match="`trips` has no rows for window 2024-03-04"):
+        read(tables, DAYS.window(day(4)), SOURCE, lookback=3)
+    late = Asset("trips", "raw", lag=1, recomputable=False)
+    assert read(tables, DAYS.window(day(4)), late, lookback=3)[0] == [1, 2, 3]
+    with pytest.raises(DataError, match="`trips` has no rows for window 2024-03-05"):
+        read(tables, DAYS.window(day(5)), late, lookback=3)
+
+
 def test_a_range_reads_all_its_windows_and_the_lookback_of_the_first(tables):
     fill(tables, "trips", range(1, 9))
     assert read(tables, DAYS.span(day(4), day(6)), SOURCE)[0] == [4, 5, 6]
@@ -326,6 +336,20 @@ def test_a_hole_in_the_parents_history_skips_a_range_that_is_computed_window_by_
     found = one(child, lambda frames, window: frames["trips"], tables, DAYS.span(day(1), day(3)), SOURCE)
     assert (found.state, found.version) == ("SKIP", None)
     assert tables.keys("child") == []
+
+
+def test_history_that_is_computed_window_by_window_begins_where_its_parents_does(tables):
+    fill(tables, "trips", [1, 2, 3, 4])
+    late = Asset("trips", "raw", lag=2, recomputable=False)
+    child = Asset("child", "modeled", (Read("trips", 3),))
+    found = one(child, lambda frames, window: frames["trips"].sum(), tables, DAYS.span(day(1), day(6)), late)
+    assert (found.state, found.window.key) == ("COMPLETE", f"{day(3)}..{day(6)}")
+    assert {key: tables.read("child", [key])["id"].to_list() for key in tables.keys("child")} == {
+        day(3): [1], day(4): [3], day(5): [5], day(6): [7],
+    }  # fmt: skip
+    fill(tables, "trips", [6])
+    again = one(child, lambda frames, window: frames["trips"].sum(), tables, DAYS.span(day(7), day(8)), late)
+    assert again.state == "SKIP"  # a hole that opens once history has begun is no beginning
 
 
 def raising(error):
