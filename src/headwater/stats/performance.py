@@ -92,12 +92,28 @@ def calibration_line(outcome: Floats, p: Floats) -> tuple[float, float]:
             move = np.linalg.solve(hessian, gradient)
         except np.linalg.LinAlgError:
             return math.nan, math.nan
-        weights = weights + np.clip(move, -2, 2)
+        move = _damped(design, outcome, weights, np.clip(move, -2, 2))
+        weights = weights + move
         if not np.isfinite(weights).all() or abs(weights[1]) > 100:
             return math.nan, math.nan
         if np.abs(move).max() < 1e-9:
             return float(weights[0]), float(weights[1])
     return math.nan, math.nan
+
+
+def _damped(design: Floats, outcome: Floats, weights: Floats, move: Floats) -> Floats:
+    """Halve a Newton step until it does not make the likelihood worse; far from the optimum full steps can swing."""
+
+    def loss(at: Floats) -> float:
+        score = design @ at
+        return float((np.logaddexp(0.0, score) - outcome * score).sum())
+
+    before = loss(weights)
+    for _ in range(_STEPS):
+        if loss(weights + move) <= before + 1e-9 * (1 + abs(before)):
+            break
+        move = move / 2
+    return move
 
 
 def calibration_error(outcome: Floats, p: Floats, bins: int = 10) -> float:

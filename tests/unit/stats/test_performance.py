@@ -56,6 +56,15 @@ def test_an_overconfident_model_shows():
     assert brier(outcome, sharp) > brier(outcome, p)
 
 
+def test_a_line_is_found_for_a_model_that_is_far_too_sure():
+    """Full Newton steps swing between two points here and find nothing."""
+    random = np.random.default_rng(4)
+    p = np.where(random.random(4000) < 0.6, 0.99, random.uniform(0.02, 0.4, 4000))
+    outcome = (random.random(4000) < 1 / (1 + np.exp(1.2 - 0.38 * np.log(p / (1 - p))))).astype(float)
+    intercept, slope = calibration_line(outcome, p)
+    assert (intercept, slope) == (pytest.approx(-1.2, abs=0.1), pytest.approx(0.38, abs=0.05))
+
+
 @pytest.mark.parametrize(
     ("outcome", "p"), [([1, 1], [0.2, 0.3]), ([0, 1], [0.5, 0.5]), ([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9]), ([], [])]
 )
