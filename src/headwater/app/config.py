@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import linecache
 import os
@@ -99,10 +100,13 @@ def _sound_path(file: str, setting: str, text: str) -> None:
 
 
 def code_stamp(config: Config) -> str:
-    """Return a hash over the project's Python files, so that an edit is noticed."""
+    """Return a hash over the project's Python files, those it imports from below its folder too."""
+    within = _within(config.folder)
+    imported = {Path(place) for made in sys.modules.values() if (place := _file(made)).startswith(within)}
     stamp = hashlib.sha256()
-    for file in sorted(config.folder.glob("*.py")):
-        stamp.update(file.name.encode() + b"\0" + file.read_bytes())
+    for file in sorted({*config.folder.resolve().glob("*.py"), *imported}):
+        if file.is_file():
+            stamp.update(str(file).encode() + b"\0" + file.read_bytes())
     return stamp.hexdigest()
 
 
@@ -123,9 +127,10 @@ def _import(file: Path, folder: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ProjectInvalid(f"{file.name} is not a Python file", hint=f"{FILE} names it under `module`")
-    within = f"{folder.resolve()}{os.sep}"
-    for other in [other for other, made in sys.modules.items() if _file(made).startswith(within)]:
+    _LOADED.add(_within(folder))
+    for other in [other for other, made in sys.modules.items() if _file(made).startswith(tuple(_LOADED))]:
         del sys.modules[other]
+    importlib.invalidate_caches()
     linecache.clearcache()
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -149,5 +154,18 @@ def _import(file: Path, folder: Path) -> ModuleType:
     return module
 
 
+_LOADED: set[str] = set()
+"""Folders that projects were imported from: two projects may have modules of the same name."""
+
+
+def _within(folder: Path) -> str:
+    return f"{folder.resolve()}{os.sep}"
+
+
 def _file(module: ModuleType) -> str:
-    return str(getattr(module, "__file__", None) or "")
+    """Where a module comes from; for a package without a file of its own, its folder."""
+    file = getattr(module, "__file__", None)
+    places = getattr(module, "__path__", None)
+    if not file and type(places).__name__ == "_NamespacePath":
+        file = next(iter(places or ()), "")
+    return str(file or "")

@@ -49,10 +49,9 @@ class Line:
         """Load the project's module and contracts again if a file changed since."""
         if self.config is None:
             return
-        stamp = code_stamp(self.config)
-        if stamp != self._stamp:
+        if code_stamp(self.config) != self._stamp:
             self.project = load_project(self.config)
-            self._stamp = stamp
+            self._stamp = code_stamp(self.config)  # now over what it imports too
         self.contracts = load_contracts(self.config.contracts) if self.config.contracts.is_dir() else {}
         for name in self.contracts:
             if name not in self.project.assets:
