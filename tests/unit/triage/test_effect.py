@@ -42,8 +42,11 @@ def test_known_outcomes_are_priced_exactly():
     assert found.windows == (day(4),)
 
 
-def test_open_outcomes_are_priced_at_the_repaired_probability_with_an_interval():
-    shop, well = cautious(), Shop().days(0, 5)
+@pytest.mark.parametrize("parts", [{"threshold": "t2"}, {"model": "m2"}])
+def test_open_outcomes_are_priced_at_the_repaired_probability_with_an_interval(parts):
+    shop, well = Shop().days(0, 3), Shop().days(0, 5)
+    shop.change("refund_predictions", parts=parts)
+    shop.days(4, 5)
     assert truth(shop, 5) is None
     value = variance = 0.0
     for bad, good in zip(logged(shop, 5).to_dicts(), logged(well, 5).to_dicts(), strict=True):
