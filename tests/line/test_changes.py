@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from headwater.app.workspace import Workspace
 from headwater.core.clock import SimulatedClock
@@ -144,3 +145,35 @@ def test_a_day_that_was_loaded_again_and_again_is(tmp_path: Path) -> None:
     post.project.replace("raw_parcels", busy(post.day.key, copies=True))
     report = post.run()
     assert [(item["subject"], item["status"]) for item in report["verdicts"]] == [("dataset:post/raw_parcels", "named")]
+
+
+def sparse(every: int) -> Callable[[Window], pl.DataFrame]:
+    """A feed of notes with rows on every so many days; 0 for never."""
+
+    def feed(window: Window) -> pl.DataFrame:
+        first, _, last = window.key.partition("..")
+        days = [day.start for day in DAYS.between(first, last or first)]
+        told = [day.date() for day in days if every and day.toordinal() % every == 0]
+        return pl.DataFrame({"day": told, "note": ["slow"] * len(told)}, schema={"day": pl.Date, "note": pl.String})
+
+    return feed
+
+
+@pytest.mark.parametrize("every", [0, 3])
+def test_a_feed_that_often_has_no_rows_is_not_blamed_for_what_another_did(tmp_path: Path, every: int) -> None:
+    def noted(raw_parcels: pl.DataFrame, raw_notes: pl.DataFrame) -> pl.DataFrame:
+        return raw_parcels.join(raw_notes, on="day", how="left")
+
+    def noted_usual(raw_parcels: pl.DataFrame, raw_notes: pl.DataFrame) -> pl.DataFrame:
+        return noted(raw_parcels, raw_notes).head(30)
+
+    post = Post(tmp_path)
+    post.project.source(sparse(every), name="raw_notes", key=["day"], time="day")
+    post.project.dataset(noted, key=["parcel"], time="day")
+    post.workspace = Workspace.of(post.project, tmp_path / "again", post.clock)
+    post.workspace.run_range("2024-03-01", "2024-03-28")
+    while post.day.start.toordinal() % 3 == 0:
+        post.run()
+    post.project.replace("noted", noted_usual)
+    report = post.run()
+    assert [(item["subject"], item["status"]) for item in report["verdicts"]] == [("dataset:post/noted", "named")]

@@ -34,7 +34,7 @@ def reference(line: Line, asset: str, before: str, *, newest: bool = True) -> Re
         frames = [(line.calendar.window(key), line.services.tables.read(asset, [key])) for key in keys]
         present = [(window, frame) for window, frame in frames if frame is not None]
         found = None
-        if present:
+        if any(frame.height for _, frame in present):
             found = Reference.learn(present, key=made.key, time=made.time, snapshot=made.snapshot)
         learned = line.references[asset] = (keys, found)
     return learned[1]

@@ -49,7 +49,7 @@ def _frozen(case: Case) -> Iterator[Candidate]:
 
 
 def _empty(case: Case) -> Iterator[Candidate]:
-    if case.view.height:
+    if case.view.height or case.reference.empty:
         return
     usual = np.exp(case.usual("rows:"))
     text = f"no rows at all, usually {usual:.0f}"

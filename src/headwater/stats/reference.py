@@ -53,6 +53,8 @@ class Reference(Gauge):
     """
 
     baseline: Baseline = field(default_factory=Baseline)
+    empty: int = 0
+    """How many of the windows given had no rows: for some feeds that is normal."""
 
     @classmethod
     def learn(
@@ -79,6 +81,7 @@ class Reference(Gauge):
             raise DataError("a reference needs at least one accepted window with rows")
         schema = dict(kept[-1][1].schema)
         found = cls(schema, tuple(key), time, snapshot, [one for one, _ in kept], [frame for _, frame in kept])
+        found.empty = len(frames) - len(kept)
         _learn(found)
         return found
 

@@ -251,6 +251,15 @@ def test_busy_and_slow_days_are_not_faults(volume: float, sales: Reference) -> N
     assert not diagnose(orders(TODAY, volume=volume, late=0.2), sales, window=day(TODAY))
 
 
+def test_no_rows_is_a_fault_only_of_a_feed_that_always_has_some(sales: Reference) -> None:
+    """Events, outages, holidays: such feeds have rows on some days only."""
+    places = range(TODAY - 28, TODAY)
+    frames = [(day(place), orders(place) if place % 4 else orders(place).clear()) for place in places]
+    sparse = Reference.learn(frames, time="placed_at")
+    assert best(orders(TODAY).clear(), sales).fault == "late_partition"
+    assert diagnose(orders(TODAY).clear(), sparse, window=day(TODAY)) == []
+
+
 def test_clock_changes_are_not_faults() -> None:
     # 31 March 2024 has 23 hours in Berlin.
     reference = Reference.learn(
