@@ -118,7 +118,7 @@ def test_what_a_project_prints_stays_out_of_the_answer(
     edit(shop, f"return raw_orders.with_columns(euros={RATIO})",
          f'print("working"); return raw_orders.with_columns(euros={RATIO})')  # fmt: skip
     assert ask("run")["delivered"] == 7
-    assert door.attempt(["datasets"]) == 0
+    assert door.attempt(["datasets", "--json"]) == 0
     said = capsys.readouterr()
     assert "loading" in said.err
     assert "loading" not in said.out
