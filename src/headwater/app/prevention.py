@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from headwater.app.arrival import normal_keys
 from headwater.app.line import Line
 from headwater.app.profiling import CHANGE_SHARE, RELEASE_MISMATCH
+from headwater.core.errors import ProjectInvalid, UsageError
 from headwater.core.records import Verdict
 from headwater.dataops.contracts import add_check
 from headwater.triage.incidents import Incident
@@ -20,20 +22,27 @@ _FLOOR = {"rows": 0.1, "min_hours": 0.02, "max_hours": 0.02}
 """Least width of a range as a share of its level: what was constant so far may still breathe a little."""
 
 
-def prevent(line: Line, incident: Incident) -> dict[str, Any]:
+def prevent(line: Line, incident: Incident) -> dict[str, Any] | None:
     """Write a check to the culprit's contract and return it with the proof: what it says of good and of bad windows.
 
-    For a source it bounds the profile metric that separates the incident's windows from the accepted ones; where no
-    metric does, and for code and releases, it bounds what a change may do to decisions without being looked at.
+    For a source it bounds the profile metric that separates the incident's windows from the accepted ones; None where
+    no metric does. For code and releases it bounds what a change may do to decisions without being looked at.
     """
     verdict = incident.verdict
     assert verdict is not None and verdict.remedy is not None
     name = str(verdict.remedy.parameters.get("asset", verdict.subject.rsplit("/", 1)[-1]))
     source = not line.assets[name].recomputable
-    check = (_of_source(line, name, verdict) if source else None) or _of_change(line, name, verdict)
+    check = _of_source(line, name, verdict) if source else _of_change(line, name, verdict)
+    if check is None:
+        return None
     known = {item.get("name") for _, item in line.contracts[name].checks()} if name in line.contracts else set()
     if line.config is not None and name in line.contracts and check["name"] not in known:
-        add_check(line.config.contracts, name, {key: check[key] for key in _WRITTEN if key in check})
+        try:
+            add_check(line.config.contracts, name, {key: check[key] for key in _WRITTEN if key in check})
+        except ProjectInvalid:
+            raise
+        except UsageError:
+            pass  # the contract says the same already, under another name
         line.refresh()
     return {"dataset": line.ref(name), **check}
 
@@ -46,7 +55,8 @@ def _of_source(line: Line, name: str, verdict: Verdict) -> dict[str, Any] | None
     """Find the metric whose accepted range leaves out every bad window by the widest relative margin."""
     profiles = line.state.evidence[("profile", line.ref(name))]
     windows = verdict.remedy.windows if verdict.remedy else ()
-    good = [item.values for key, item in sorted(profiles.items()) if key < verdict.start_window]
+    sound = normal_keys(line, line.assets[name], verdict.start_window)
+    good = [profiles[key].values for key in sound if key in profiles]
     bad = [profiles[key].values for key in windows if key in profiles]
     if len(good) < 14 or not bad:
         return None
