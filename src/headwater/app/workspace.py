@@ -60,10 +60,10 @@ class Workspace:
 
     @classmethod
     def of(
-        cls, project: Project, state: Path, clock: Clock | None = None, services: Services | None = None
+        cls, project: Project, state: Path | str, clock: Clock | None = None, services: Services | None = None
     ) -> Workspace:
         """Open a workspace for a project that lives in memory, keeping its state in a folder."""
-        return cls(Line(project, services or embedded(state, clock), None))
+        return cls(Line(project, services or embedded(Path(state), clock), None))
 
     @property
     def project(self) -> Project:
