@@ -155,7 +155,7 @@ def live(story: Story, first: str, last: str, say: Say = lambda text, share: Non
 
 
 def _settle() -> None:
-    """Keep the garbage collector from walking half a year of history again and again; a tenth of the time goes there."""
+    """Keep the garbage collector from walking half a year of history over and over: it took a tenth of the time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
