@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -16,6 +16,7 @@ from headwater.core.canonical import digest
 from headwater.core.errors import GateRefused, ModelError, ProjectInvalid, UnknownName
 from headwater.core.ports import Entry, TableVersion
 from headwater.core.project import Model
+from headwater.mlops.aliases import AliasChange
 from headwater.mlops.release import GateLimits, gate
 from headwater.mlops.training import train as fit
 from headwater.mlops.training import training_windows
@@ -285,14 +286,24 @@ def deploy(line: Line, model: Model, version: str | None, parts: Mapping[str, An
     return {"model": model.name, "version": says, "parts": loaded, "identity": digest(loaded)}
 
 
+def _before(history: Sequence[AliasChange]) -> str | None:
+    """Return the champion before the present one; what was rolled back is no way back."""
+    stack: list[str | None] = []
+    for item in history:
+        if item.reason == "rollback" and item.version in stack:
+            del stack[stack.index(item.version) + 1 :]
+        elif item.version not in stack[-1:]:
+            stack.append(item.version)
+    return stack[-2] if len(stack) > 1 else None
+
+
 def rollback(line: Line, model: Model, to: str | None, by: str) -> dict[str, Any]:
     """Make an earlier champion champion again, at once."""
     history = line.state.aliases.history(model.name)
     if not history:
         raise ModelError(f"model `{model.name}` was never released", hint="headwater release VERSION")
     current = history[-1].version
-    earlier = [item.version for item in history if item.version != current]
-    target = to or (earlier[-1] if earlier else None)
+    target = to or _before(history)
     if target is None:
         raise ModelError(f"model `{model.name}` has no earlier champion than version {current}", hint="release one")
     made = version_of(line, model, target)

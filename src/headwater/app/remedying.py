@@ -12,6 +12,7 @@ from headwater.app.arrival import reference
 from headwater.app.evidence import mechanisms
 from headwater.app.line import Line
 from headwater.app.running import one
+from headwater.core.assets import Asset, Read
 from headwater.core.errors import DataError, IncidentError
 from headwater.core.ports import Entry, TableVersion
 from headwater.core.records import Evidence, Finding, Remedy
@@ -50,7 +51,7 @@ def plan_backfill(line: Line, changed: Mapping[str, Iterable[str]]) -> Backfill:
         for read in asset.reads:
             hit = affected.get(read.parent, set())
             if hit:
-                found = {key for key in stored if _reads(line, read.parent, read.lookback, key, hit)}
+                found = {key for key in stored if _reads(line, asset, read, key, hit)}
                 affected.setdefault(asset.name, set()).update(found)
     order = [asset.name for asset in line.project.ordered()]
     windows = {name: tuple(sorted(affected[name])) for name in order if affected.get(name)}
@@ -62,12 +63,15 @@ def plan_backfill(line: Line, changed: Mapping[str, Iterable[str]]) -> Backfill:
     return Backfill(windows, models)
 
 
-def _reads(line: Line, parent: str, lookback: int, key: str, hit: set[str]) -> bool:
-    if line.assets[parent].snapshot:
-        before = [item for item in line.services.tables.keys(parent) if item <= key]
-        return bool(before) and before[-1] in hit
-    first = line.calendar.shift(line.calendar.window(key), -lookback).key
-    return any(first <= item <= key for item in hit)
+def _reads(line: Line, asset: Asset, read: Read, key: str, hit: set[str]) -> bool:
+    """Tell whether a window of an asset reads any of these windows of a parent, as far as that had come by then."""
+    parent = line.assets[read.parent]
+    newest = line.calendar.shift(line.calendar.window(key), -max(0, parent.lag - asset.lag)).key
+    if parent.snapshot:
+        there = [item for item in line.services.tables.keys(parent.name) if item <= key]
+        return not hit.isdisjoint([item for item in there if item <= newest][-1:] or there[:1])
+    first = line.calendar.shift(line.calendar.window(key), -read.lookback).key
+    return any(first <= item <= newest for item in hit)
 
 
 def backfill(

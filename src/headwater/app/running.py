@@ -20,6 +20,7 @@ from headwater.dataops.delivery import Delivery, cut, deliver, own_window
 from headwater.mlops.labels import known
 from headwater.observe import events, facets
 from headwater.stats.content import content_hash
+from headwater.stats.tables import compare
 
 Progress = Callable[[str], None]
 
@@ -83,8 +84,6 @@ def one(line: Line, asset: Asset, mechanism: Mechanism, window: Window, run_key:
             )
             raise error
         _joinable(line, made, frame, at)
-        if conflict:
-            _no_conflict(line, made, frame, at)
         return checked
 
     compute = line.compute(asset.name, mechanism)
@@ -110,6 +109,7 @@ def one(line: Line, asset: Asset, mechanism: Mechanism, window: Window, run_key:
         tables=line.services.tables,
         check=check,
         run_id=run_id,
+        guard=lambda pieces: _no_conflict(line, asset, pieces) if conflict else None,
     )
     line.record(_events(line, asset, delivery, checked, repaired))
     return delivery
@@ -139,16 +139,19 @@ def _joinable(line: Line, asset: Asset, frame: pl.DataFrame, window: Window) -> 
             known(piece, model.entity, model.outcome)
 
 
-def _no_conflict(line: Line, asset: Asset, frame: pl.DataFrame, window: Window) -> None:
-    if ".." in window.key or asset.snapshot:
-        return
-    stored = line.services.tables.content(asset.name, window.key)
-    if stored is not None and stored != content_hash(frame):
-        raise WindowConflict(
-            f"window {window.key} of `{asset.name}` is delivered already, with other content",
-            doing=f"delivering `{asset.name}`",
-            hint=f"if it was restated: headwater backfill {asset.name} --from {window.key} --to {window.key}",
-        )
+def _no_conflict(line: Line, asset: Asset, pieces: Mapping[str, pl.DataFrame]) -> None:
+    """Refuse to replace a window by other rows; their order and the last bits of numbers do not make them others."""
+    tables = line.services.tables
+    for key, frame in {} if asset.snapshot else pieces.items():
+        if tables.content(asset.name, key) in (None, content_hash(frame)):
+            continue
+        stored = tables.read(asset.name, [key])
+        if stored is not None and (stored.schema != frame.schema or compare(frame, stored, asset.key).share):
+            raise WindowConflict(
+                f"window {key} of `{asset.name}` is delivered already, with other content",
+                doing=f"delivering `{asset.name}`",
+                hint=f"if it was restated: headwater backfill {asset.name} --from {key} --to {key}",
+            )
 
 
 def _in_order(line: Line, first: str, last: str) -> None:

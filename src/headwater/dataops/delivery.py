@@ -19,6 +19,8 @@ from headwater.stats.stacking import stack
 
 Check = Callable[[Asset, pl.DataFrame, Window, Mapping[str, pl.DataFrame]], Sequence[Any]]
 """Executes an asset's contract on a frame before it is written; raises `ContractBroken` to refuse it."""
+Guard = Callable[[Mapping[str, pl.DataFrame]], None]
+"""Looks at the windows that are about to be written; raises `WindowConflict` to keep what is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ def deliver(
     tables: TableStore,
     check: Check,
     run_id: str,
+    guard: Guard = lambda pieces: None,
 ) -> Delivery:
     """Deliver one asset for its own window; whatever goes wrong in it is returned, not raised.
 
@@ -188,6 +191,7 @@ def deliver(
             frame = _computed(asset, compute, frames, window)
             pieces = cut(calendar, asset, frame, window)
         checks = tuple(check(asset, frame, window, frames))
+        guard(pieces)
         version = tables.write(asset.name, pieces, run_id=run_id)
     except (OutsideError, CorruptTable):
         raise

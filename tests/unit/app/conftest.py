@@ -41,12 +41,12 @@ def code_incident(grown: Shop, tmp_path_factory: pytest.TempPathFactory) -> Shop
 
 @pytest.fixture
 def in_cents(unit_incident: Shop, tmp_path: Path) -> Shop:
-    return unit_incident.at(tmp_path / "project")
+    return unit_incident.at(tmp_path / "in_cents")
 
 
 @pytest.fixture
 def recoded(code_incident: Shop, tmp_path: Path) -> Shop:
-    return code_incident.at(tmp_path / "project")
+    return code_incident.at(tmp_path / "recoded")
 
 
 def remedied(shop: Shop, number: int) -> Shop:

@@ -1,0 +1,137 @@
+"""Running windows: in order, once, and what is held up when something fails."""
+
+import pytest
+
+from headwater.core.errors import UsageError, WindowConflict
+from headwater.stats.tables import compare
+
+
+def contents(shop):
+    tables = shop.line.services.tables
+    return {name: {key: tables.content(name, key) for key in tables.keys(name)} for name in tables.datasets()}
+
+
+def test_the_next_window_is_the_one_after_the_last(shop):
+    shop.wait(days=3)
+    assert shop.workspace.run()["window"] == shop.day(3)
+    assert shop.workspace.run()["window"] == shop.day(4)
+
+
+def test_a_rerun_changes_no_table_and_opens_nothing(shop):
+    shop.run(3)
+    before = contents(shop)
+    shop.wait(minutes=1)
+    again = shop.workspace.run(shop.day(3))
+    assert (again["failed"], again["alarms"]) == ([], [])
+    assert contents(shop) == before
+
+
+def test_a_window_that_was_left_out_is_refused_once_later_ones_were_run(shop):
+    shop.run(5)
+    for number in (3, 4):
+        with pytest.raises(
+            WindowConflict, match=f"window {shop.day(number)} comes after {shop.day(5)} was run"
+        ) as told:
+            shop.workspace.run(shop.day(number))
+        assert "backfill" in told.value.hint
+    assert shop.day(3) not in shop.line.state.runs
+    with pytest.raises(WindowConflict):
+        shop.workspace.run_range("2023-12-01", "2023-12-31")
+
+
+def test_a_window_delivered_again_with_other_content_is_a_conflict_and_nothing_is_overwritten(shop):
+    shop.run(3)
+    before = contents(shop)
+    shop.feed(d3={"scale": 1.1})
+    shop.wait(minutes=1)
+    answer = shop.workspace.run(shop.day(3))
+    conflict = next(item for item in answer["failed"] if item["dataset"] == "raw_orders")
+    assert (conflict["state"], conflict["error"]["code"]) == ("FAIL", "window-conflict")
+    assert f"headwater backfill raw_orders --from {shop.day(3)}" in conflict["error"]["hint"]
+    assert contents(shop) == before
+
+
+def test_a_range_does_not_overwrite_what_is_there_with_other_content_either(shop):
+    before = contents(shop)
+    shop.feed(**{"d-4": {"scale": 1.1}})
+    shop.wait(minutes=1)
+    answer = shop.workspace.run_range(shop.day(-6), shop.day(2))
+    assert answer["failed"][0]["error"]["code"] == "window-conflict"
+    assert f"window {shop.day(-4)} of `raw_orders`" in answer["failed"][0]["error"]["message"]
+    assert contents(shop)["raw_orders"] == before["raw_orders"]
+
+
+def test_a_range_delivered_again_changes_nothing(shop):
+    tables = shop.line.services.tables
+    before = {(name, key): tables.read(name, [key]) for name in tables.datasets() for key in tables.keys(name)}
+    shop.wait(minutes=1)
+    assert shop.workspace.run_range(shop.day(-6), shop.day(-1))["failed"] == []
+    for (name, key), frame in before.items():
+        assert compare(tables.read(name, [key]), frame, shop.line.assets[name].key).share == 0
+
+
+def test_rows_in_another_order_are_no_conflict_and_a_changed_type_is_one(shop):
+    shop.run(3)
+    shop.edit('euros=pl.col("amount"))', 'euros=pl.col("amount")).reverse()')
+    shop.wait(minutes=1)
+    assert shop.workspace.run(shop.day(3))["failed"] == []
+    shop.edit('euros=pl.col("amount")).reverse()', 'euros=pl.col("amount").cast(pl.Float32))')
+    shop.wait(minutes=1)
+    assert shop.workspace.run(shop.day(3))["failed"][0]["error"]["code"] == "window-conflict"
+
+
+def test_a_failed_feed_holds_up_what_reads_it_and_can_be_run_again_when_it_comes(shop):
+    shop.feed(d3={"missing": True})
+    answer = shop.run(3)
+    states = {item["dataset"]: item["state"] for item in answer["failed"]}
+    assert states == {
+        "raw_orders": "FAIL", "orders": "SKIP", "history": "SKIP", "order_features": "SKIP",
+        "refund_served": "SKIP", "refund_predictions": "SKIP",
+    }  # fmt: skip
+    assert shop.line.state.runs[shop.day(3)] == "FAIL"
+    assert answer["accepted"] is False
+    shop.feed(d3={})
+    shop.run(4)  # the lookback over the hole does not hold up the next day
+    shop.wait(minutes=1)
+    assert shop.workspace.run(shop.day(3))["failed"] == []
+    assert shop.line.state.runs[shop.day(3)] == "COMPLETE"
+
+
+def test_labels_that_contradict_themselves_stop_no_run(shop):
+    shop.feed(d2={"returns": "contradict"})
+    answer = shop.run(3)
+    assert answer["window"] == shop.day(3)
+    assert shop.day(3) in shop.line.state.runs
+    assert shop.only()["verdict"]["subject"] == "dataset:shop/raw_returns"
+
+
+def test_a_refused_contract_writes_nothing(shop):
+    shop.edit('euros=pl.col("amount"))', 'euros=pl.when(pl.col("age") > 30).then(pl.col("amount")))')
+    answer = shop.run(3)
+    broken = answer["failed"][0]
+    assert (broken["dataset"], broken["error"]["code"]) == ("orders", "contract-broken")
+    assert shop.frame("orders", 3) is None
+    assert shop.only()["verdict"]["subject"] == "dataset:shop/orders"
+
+
+def test_scoring_that_fails_is_a_failed_delivery_not_a_crash(shop):
+    shop.edit('    a, b, c = parts["weights"]\n', '    a, b = parts["weights"]\n')
+    answer = shop.run(3)
+    assert [item["dataset"] for item in answer["failed"]] == ["refund_predictions"]
+    assert shop.only()["verdict"]["subject"].endswith(("refund_predictions", "refund"))
+
+
+@pytest.mark.parametrize("key", ["yesterday", "2024-3-1", "2024-13-01", "", "2024-03-18T05"])
+def test_what_is_no_window_is_refused(shop, key):
+    if not key:
+        return
+    with pytest.raises(UsageError):
+        shop.workspace.run(key)
+
+
+def test_the_first_run_must_be_named(grown, tmp_path):
+    from unit.app.small_shop import Shop, written
+
+    fresh = Shop(written(tmp_path / "new"), grown.tracking, grown.clock.now())
+    with pytest.raises(UsageError, match="nothing was run yet"):
+        fresh.workspace.run()
