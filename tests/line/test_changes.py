@@ -177,3 +177,37 @@ def test_a_feed_that_often_has_no_rows_is_not_blamed_for_what_another_did(tmp_pa
     post.project.replace("noted", noted_usual)
     report = post.run()
     assert [(item["subject"], item["status"]) for item in report["verdicts"]] == [("dataset:post/noted", "named")]
+
+
+def test_a_stand_in_for_nothing_in_a_column_without_nulls_is_held_not_turned_into_nulls(tmp_path: Path) -> None:
+    def feed(window: Window) -> pl.DataFrame:
+        stand_in = pl.when(pl.int_range(pl.len()) % 3 == 0).then(-999.0).otherwise("grams")
+        return raw_parcels(window).with_columns(grams=stand_in)
+
+    post = Post(tmp_path)
+    post.run()
+    post.project.replace("raw_parcels", feed)
+    post.run()
+    verdict = post.workspace.incidents()[0]["verdict"]
+    assert (verdict["subject"], verdict["fault"]) == ("dataset:post/raw_parcels", "sentinel")
+    assert verdict["remedy"]["action"] == "hold"
+
+
+def test_columns_that_come_back_after_a_rollback_are_no_alarm(tmp_path: Path) -> None:
+    """The window in alarm is not what the next one is compared with."""
+
+    def renamed(raw_parcels: pl.DataFrame) -> pl.DataFrame:
+        return parcels(raw_parcels).rename({"kilos": "weight"})
+
+    post = Post(tmp_path)
+    post.project.dataset(lambda parcels: parcels.select("parcel", "day", "kilos"), name="scale", key=["parcel"])
+    post.workspace = Workspace.of(post.project, tmp_path / "again", post.clock)
+    post.workspace.run_range("2024-03-01", "2024-03-28")
+    post.run()
+    post.project.replace("parcels", renamed)
+    assert post.run()["verdicts"][0]["subject"] == "dataset:post/parcels"
+    name = post.workspace.incidents()[0]["incident"]
+    post.workspace.remedy(name, apply=True, by="dana")
+    report = post.run()
+    assert report["alarms"] == [] and report["failed"] == []
+    assert post.workspace.incidents()[0]["state"] == "verifying"

@@ -70,9 +70,27 @@ def diagnosed(line: Line, asset: str, frame: pl.DataFrame, window: Window, learn
         return None
     best = fired[0]
     mended = apply(best.repair, frame, learned) if best.invertible else None
+    if mended is not None and _leaves_gaps(mended, frame, learned):
+        mended = None
     return Diagnosed(
         best.repair, mended, best.before, best.after, best.confidence, best.detail, best.invertible, evidence=""
     )
+
+
+GAPS = 0.02
+"""Share of a column by which a repair may leave more nulls than any window had that was in order."""
+
+
+def _leaves_gaps(mended: pl.DataFrame, frame: pl.DataFrame, learned: Reference) -> bool:
+    """Tell whether a repair puts nulls where there never were so many: what reads the table is not made for them."""
+    for column in mended.columns:
+        if column not in frame.columns or not mended.height:
+            continue
+        share = mended[column].null_count() / mended.height
+        usual = [one[column].null_count() / max(1, one.height) for one in learned.frames if column in one.columns]
+        if share > max(usual, default=1.0) + GAPS and mended[column].null_count() > frame[column].null_count():
+            return True
+    return False
 
 
 def mend(line: Line, asset: str, frame: pl.DataFrame, repair: Mapping[str, object], window: Window) -> pl.DataFrame:

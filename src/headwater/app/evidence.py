@@ -81,11 +81,12 @@ def _checks(line: Line, name: str, delivery: Delivery) -> Iterable[Evidence]:
 
 
 def _schema(line: Line, asset: Asset, delivery: Delivery) -> Iterable[Evidence]:
-    """Compare a delivered window's columns with the stored window before it."""
+    """Compare a delivered window's columns with the last window before it that was in order."""
     if delivery.frame is None or ".." in delivery.window.key:
         return
-    before = [key for key in line.services.tables.keys(asset.name) if key < delivery.window.key][-1:]
-    previous = line.services.tables.read(asset.name, before) if before else None
+    before = [key for key in reversed(line.services.tables.keys(asset.name)) if key < delivery.window.key]
+    sound = next((key for key in before if line.state.history.learnable(line.ref(asset.name), key)), None)
+    previous = None if sound is None else line.services.tables.read(asset.name, [sound])
     if previous is None or previous.schema == delivery.frame.schema:
         return
     old, new = ({name: str(kind) for name, kind in frame.schema.items()} for frame in (previous, delivery.frame))
