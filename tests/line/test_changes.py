@@ -211,3 +211,23 @@ def test_columns_that_come_back_after_a_rollback_are_no_alarm(tmp_path: Path) ->
     report = post.run()
     assert report["alarms"] == [] and report["failed"] == []
     assert post.workspace.incidents()[0]["state"] == "verifying"
+
+
+def test_a_repair_delivers_what_could_not_be_delivered(tmp_path: Path) -> None:
+    """A column that is called otherwise stops what reads it; put right, the window must not stay a hole."""
+
+    def feed(window: Window) -> pl.DataFrame:
+        return raw_parcels(window).rename({"grams": "weight"})
+
+    post = Post(tmp_path)
+    post.run()
+    post.project.replace("raw_parcels", feed)
+    hole = post.day.key
+    assert {item["dataset"] for item in post.run()["failed"]} == {"parcels"}
+    (incident,) = post.workspace.incidents()
+    assert incident["verdict"]["subject"] == "dataset:post/raw_parcels"
+    assert incident["verdict"]["remedy"]["action"] == "repair"
+    done = post.workspace.remedy(incident["incident"], apply=True, by="dana")
+    assert done["rewrites"]["datasets"] == {"raw_parcels": [hole], "parcels": [hole]}
+    stored = post.workspace.line.services.tables.read("parcels", [hole])
+    assert stored is not None and stored.height == ROWS

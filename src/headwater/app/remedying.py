@@ -47,11 +47,11 @@ def plan_backfill(line: Line, changed: Mapping[str, Iterable[str]]) -> Backfill:
     for asset in line.project.ordered():
         if asset.name in logs or not asset.reads:
             continue
-        stored = line.services.tables.keys(asset.name)
+        due = _due(line, asset.name)
         for read in asset.reads:
             hit = affected.get(read.parent, set())
             if hit:
-                found = {key for key in stored if _reads(line, asset, read, key, hit)}
+                found = {key for key in due if _reads(line, asset, read, key, hit)}
                 affected.setdefault(asset.name, set()).update(found)
     order = [asset.name for asset in line.project.ordered()]
     windows = {name: tuple(sorted(affected[name])) for name in order if affected.get(name)}
@@ -61,6 +61,13 @@ def plan_backfill(line: Line, changed: Mapping[str, Iterable[str]]) -> Backfill:
         if {model.features, model.labels} & set(windows)
     )
     return Backfill(windows, models)
+
+
+def _due(line: Line, name: str) -> set[str]:
+    """Windows of an asset that are there, or were to be delivered and failed or were held up."""
+    tried = line.state.evidence[("arrival", line.ref(name))].items()
+    undelivered = {key for key, item in tried if item.values["state"] != "COMPLETE"}
+    return {*line.services.tables.keys(name), *(undelivered if line.assets[name].reads else ())}
 
 
 def _reads(line: Line, asset: Asset, read: Read, key: str, hit: set[str]) -> bool:
@@ -102,6 +109,8 @@ def backfill(
                 if mechanism is None:
                     continue
                 delivery = one(line, asset, mechanism, line.calendar.window(key), f"backfill {key}", conflict=False)
+                if delivery.state == "SKIP" and line.services.tables.content(name, key) is None:
+                    continue  # it was never there, and something else that it reads still is not
                 if delivery.state != "COMPLETE":
                     raise DataError(
                         f"the backfill of `{name}` stopped at window {key}",
@@ -163,8 +172,7 @@ def _plan(line: Line, remedy: Remedy) -> Backfill:
         return Backfill({}, ())
     if line.assets[name].layer in ("served", "prediction"):
         return Backfill({}, ())
-    stored = set(line.services.tables.keys(name))
-    return plan_backfill(line, {name: [key for key in _bad_windows(line, remedy) if key in stored]})
+    return plan_backfill(line, {name: _bad_windows(line, remedy)})
 
 
 def _bad_windows(line: Line, remedy: Remedy) -> list[str]:
@@ -172,7 +180,7 @@ def _bad_windows(line: Line, remedy: Remedy) -> list[str]:
     name = remedy.parameters["asset"]
     if not remedy.windows:
         return []
-    return [key for key in line.services.tables.keys(name) if key >= min(remedy.windows)]
+    return sorted(key for key in _due(line, name) if key >= min(remedy.windows))
 
 
 def carry_out(line: Line, incident: Incident, by: str, progress: Progress = lambda _: None) -> dict[str, Any]:
