@@ -20,6 +20,8 @@ _WIDE = 1.5
 """The same for a distribution, which drifts with the season where a table's structure does not."""
 _FLOOR = {"rows": 0.1, "min_hours": 0.02, "max_hours": 0.02}
 """Least width of a range as a share of its level: what was constant so far may still breathe a little."""
+_ENOUGH, _SEEN = 14, 2
+"""Windows that show how far a metric moves; with fewer, only structure that never moved at all is bounded."""
 
 
 def prevent(line: Line, incident: Incident) -> dict[str, Any] | None:
@@ -58,8 +60,9 @@ def _of_source(line: Line, name: str, verdict: Verdict) -> dict[str, Any] | None
     sound = normal_keys(line, line.assets[name], verdict.start_window)
     good = [profiles[key].values for key in sound if key in profiles]
     bad = [profiles[key].values for key in windows if key in profiles]
-    if len(good) < 14 or not bad:
+    if len(good) < _SEEN or not bad:
         return None
+    young = len(good) < _ENOUGH
     best: tuple[bool, float, str, float, float] | None = None
     for metric in bad[0]:
         known = [float(item[metric]) for item in good if metric in item]
@@ -67,6 +70,8 @@ def _of_source(line: Line, name: str, verdict: Verdict) -> dict[str, Any] | None
         if len(known) < len(good) or len(seen) < len(bad):
             continue
         low, high = min(known), max(known)
+        if young and (low < high or metric.split(".")[0] not in _STRUCTURAL):
+            continue
         level = max(abs(low), abs(high))
         width = max(high - low, level * _FLOOR.get(metric.split(".")[0], 0.05), 0.01)
         gap = min(max(low - value, value - high) for value in seen) / width

@@ -43,6 +43,7 @@ _STEADY = 0.95
 _FAMILIES = {"zero_share": "number", "distinct": "text", "true_share": "flag", "min_hours": "time"}
 _MISSING_SCORE = 5.0
 _SEEN = 3
+_CALM, _JUMP, _JUMP_ROWS = 0.02, 0.5, 0.3  # for tables too young for a band
 _DAY = timedelta(days=1)
 
 
@@ -83,7 +84,7 @@ class StructureMonitor:
         }
         if calendar.every != "1d" or calendar.window(item.window).end - calendar.window(item.window).start == _DAY:
             found += _offsets(item, scores, constant, last, now)
-        return found + self._breaks(item, scores, baseline, calendar, now)
+        return found + self._breaks(item, scores, baseline, calendar, now) + _young(item, baseline, now)
 
     def _breaks(
         self, item: Evidence, scores: Mapping[str, Score], baseline: Baseline, calendar: Calendar, now: datetime
@@ -105,6 +106,30 @@ class StructureMonitor:
                 severe = abs(score.value - score.expected) >= _MATERIAL[name]
             found.append(_finding(item, metric, score, "alarm" if severe else "notice", now))
         return found
+
+
+def _young(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
+    """Judge metrics that are too young for a band: what never moved in a few windows and jumps now is a break.
+
+    Snapshots are often so: a history that was delivered as one range has a single one.
+    """
+    found = []
+    for metric, given in item.values.items():
+        name = metric.split(".", 1)[0]
+        known = [value for value in baseline.values(metric).tolist() if value == value]
+        if name not in (*_MATERIAL, "rows") or not _SEEN <= len(known) < baseline.warm:
+            continue
+        value, low, high = float(given), min(known), max(known)
+        if name == "rows":
+            broken = low == high and abs(value - high) >= _JUMP_ROWS * high
+        else:
+            away = max(value - high, low - value)
+            bad = (value > high) == (DIRECTIONS[name] == _UP) or DIRECTIONS[name] == _EITHER
+            broken = bad and high - low <= _CALM and away >= _JUMP
+        if broken:
+            detail = f"{metric} is {value:.4g}, and was {low:.4g} in all {len(known)} windows before"
+            found.append(_made(item, metric, _MISSING_SCORE, value, low, detail, now))
+    return found
 
 
 def out_of_band(metric: str, score: Score, rows: float) -> bool:

@@ -104,10 +104,31 @@ def test_a_dimension_that_never_moves_alarms_on_a_truncation_that_a_feed_may_hav
 
 
 def test_before_two_weeks_only_what_needs_no_band():
-    assert alarms({"null_share.x": 0.5}, days=8) == set()
+    assert alarms({"null_share.x": 0.4}, days=8) == set()
     assert alarms({"rows": 0.0}, days=8) == {"rows"}
     assert alarms({"null_share.x": None, "zero_share.x": None}, days=8) == {"column.x"}
     assert judge({"rows": 0.0}, days=0) == []
+
+
+def young(windows, changed):
+    """A snapshot of which a few windows are there, all alike."""
+    history = History(CALENDAR)
+    usual = {"rows": 300.0, "null_share.size": 0.1, "unseen_share.kind": 0.0, "key_match.makers": 1.0}
+    for day in DAYS[:windows]:
+        history.add_evidence(evidence(day, usual))
+    item = evidence(DAYS[windows], usual | changed)
+    return {found.metric for found in StructureMonitor().evaluate([item], history, CALENDAR, NOW)}
+
+
+def test_what_never_moved_in_a_young_table_and_jumps_is_a_break():
+    assert young(3, {"unseen_share.kind": 1.0}) == {"unseen_share.kind"}
+    assert young(3, {"rows": 120.0}) == {"rows"}
+    assert young(5, {"key_match.makers": 0.3, "null_share.size": 0.8}) == {"key_match.makers", "null_share.size"}
+
+
+def test_a_young_table_may_grow_and_must_have_been_seen_some_times():
+    assert young(5, {"rows": 340.0, "unseen_share.kind": 0.3}) == set()
+    assert young(2, {"unseen_share.kind": 1.0, "rows": 120.0}) == set()
 
 
 def test_hourly_windows_are_judged_too():
