@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from headwater.adapters.code_text import Bodies
-from headwater.adapters.files import seal, unseal, write_whole
+from headwater.adapters.files import DAMAGED, missing, seal, unseal, write_whole
 from headwater.adapters.fingerprint import Fingerprint, Reached
-from headwater.core.errors import CorruptTable, MissingExtra, StorageError, UnknownName, UsageError
+from headwater.core.errors import CorruptTable, MissingExtra, StorageError, UsageError
 
 _FORMAT = 1
 _AGAIN = "deliver the window again with the present code"
+_LOST = "restore the file from a backup; if the project still has this code, the next run stores it again"
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -64,8 +65,7 @@ class FileCodeStore:
         """Return the function with this hash, as it was stored; the same object each time it is asked for.
 
         Raises:
-            UnknownName: no such code is stored.
-            CorruptTable: the file is not what was written.
+            CorruptTable: the file is not there, or not what was written.
             StorageError: it was stored by another Python, or could not be pickled when it was stored.
         """
         if code not in self._loaded:
@@ -77,7 +77,7 @@ class FileCodeStore:
 
         path = self._path(code)
         if not path.exists():
-            raise UnknownName.of("code", code, [each[:12] for each in self._codes()])
+            raise missing(path, _LOST)
         header, payload = _parse(path)
         doing = f"loading code {code[:12]} ({header['name']})"
         if header["unstorable"]:
@@ -110,6 +110,17 @@ class FileCodeStore:
         """Return the source text stored with a code: the function, its helpers and constants; empty when unknown."""
         path = self._path(code)
         return str(_parse(path)[0]["source"]) if path.exists() else ""
+
+    def flaw(self, code: str) -> str:
+        """Say why the code with this hash cannot be given back as it was stored; empty when it can."""
+        path = self._path(code)
+        if not path.exists():
+            return "it is missing"
+        try:
+            _parse(path)
+        except (CorruptTable, StorageError, ValueError) as error:
+            return error.message if isinstance(error, StorageError) else DAMAGED
+        return ""
 
     def _hash(self, function: Any) -> tuple[str, Reached]:
         code, reached = self._fingerprint.of(function)
@@ -156,7 +167,7 @@ class FileCodeStore:
 
 
 def _parse(path: Path) -> tuple[dict[str, Any], bytes]:
-    head, _, payload = unseal(path).partition(b"\n")
+    head, _, payload = unseal(path, _LOST).partition(b"\n")
     header: dict[str, Any] = json.loads(head)
     return header, payload
 

@@ -13,7 +13,7 @@ import re
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -34,9 +34,10 @@ from headwater.adapters.delta_layout import (
     has_blobs,
     lay_out,
 )
+from headwater.adapters.delta_log import Added, added
 from headwater.core.errors import CorruptTable, DataError, StorageError, UsageError
 from headwater.core.names import NAME
-from headwater.core.ports import TableVersion
+from headwater.core.ports import Lost, TableVersion
 from headwater.stats.content import content_hash
 from headwater.stats.stacking import stack
 
@@ -168,6 +169,44 @@ class DeltaTables:
         for item in sorted(parts.items(), key=lambda item: item[0]):
             self._frames(dataset, [item])
         return len(parts)
+
+    def lost(self, dataset: str, contents: Mapping[str, Collection[str]], *, deep: bool = False) -> list[Lost]:
+        """Return what cannot be given back of the content hashes, by window, that were acknowledged at any time.
+
+        A window that was delivered again with the same content is whole: its lost file is not missed.
+        """
+        folder = self.folder / dataset
+        try:
+            there = self._parts(dataset, None)
+        except (CorruptTable, StorageError) as error:
+            return [Lost("", "", error.message)]
+        if not there:
+            return [Lost("", "", f"its folder {folder} is {'empty' if folder.is_dir() else 'not there'}")]
+        files, broken = added(folder / "_delta_log")
+        found = [Lost("", "", f"commit {name} in {folder / '_delta_log'} cannot be read") for name in broken]
+        for key, wanted in sorted(contents.items()):
+            for content in sorted(wanted):
+                made = [item for item in files.get(key, ()) if f"/{content}-" in item.path]
+                flaws = [self._flaw(dataset, item, content, deep) for item in reversed(made)]
+                if all(flaws):
+                    found.append(Lost(key, content, flaws[0] if flaws else "no version of the table holds it"))
+        return found
+
+    def _flaw(self, dataset: str, item: Added, content: str, deep: bool) -> str:
+        part = _Part(item.path, content, item.path.split("-")[-2], item.rows, item.size)
+        if deep:
+            self._trusted.discard(part.path)
+            try:
+                self._frames(dataset, [(item.window, part)])
+            except CorruptTable as error:
+                return error.message.rpartition(": file ")[2]
+            return ""
+        file = self.folder / dataset / item.path
+        try:
+            size = file.stat().st_size
+        except OSError as error:
+            return f"{file} is damaged: it is missing ({error.strerror})"
+        return "" if size == item.size else f"{file} is damaged: it has {size} bytes instead of {item.size}"
 
     def _commit(
         self, dataset: str, head: _Head | None, changed: dict[str, tuple[pl.DataFrame, str]], run_id: str

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from headwater.core.errors import CorruptTable, StorageError
 
+DAMAGED = "its content does not match its hash"
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash at any moment, sees all of it or none of it.
@@ -43,8 +45,8 @@ def seal(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
 
 
-def unseal(path: Path) -> bytes:
-    """Read a sealed file and return its content.
+def unseal(path: Path, hint: str = "restore the file from a backup") -> bytes:
+    """Read a sealed file and return its content; ``hint`` says what to do when it is damaged.
 
     Raises:
         StorageError: the file is not there or not readable.
@@ -53,7 +55,7 @@ def unseal(path: Path) -> bytes:
     content = read_whole(path)
     mark, _, body = content.partition(b"\n")
     if mark != hashlib.sha256(body).hexdigest().encode():
-        raise corrupt(path)
+        raise corrupt(path, hint)
     return body
 
 
@@ -65,13 +67,14 @@ def read_whole(path: Path) -> bytes:
         raise StorageError(f"cannot read {path.name}: {error.strerror or error}", doing=f"reading {path}") from error
 
 
-def corrupt(path: Path) -> CorruptTable:
+def corrupt(path: Path, hint: str) -> CorruptTable:
     """Build the error for a file that is not what was written."""
-    return CorruptTable(
-        f"{path.name} is corrupt: its content does not match its hash",
-        doing=f"reading {path}",
-        hint="restore the file from a backup, or delete it so that it is stored again by the next run",
-    )
+    return CorruptTable(f"{path.name} is damaged: {DAMAGED}", doing=f"reading {path}", hint=hint)
+
+
+def missing(path: Path, hint: str) -> CorruptTable:
+    """Build the error for a file that was written and is not there any more."""
+    return CorruptTable(f"{path.name} is not there any more", doing=f"reading {path}", hint=hint)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from headwater.adapters.files import corrupt, read_whole, write_whole
+from headwater.adapters.files import DAMAGED, corrupt, missing, read_whole, write_whole
 from headwater.adapters.fingerprint import Fingerprint, Reached
-from headwater.core.errors import ModelError, UnknownName
+from headwater.core.errors import ModelError, StorageError
 
 _JSON, _PICKLE = b"json\n", b"pickle\n"
+_LOST = "restore the file from a backup, or train a new version and release it"
 
 
 class FilePartStore:
@@ -56,16 +57,15 @@ class FilePartStore:
         """Return a new copy of the part with this hash.
 
         Raises:
-            UnknownName: no such part is stored.
-            CorruptTable: the file is not what was written; nothing of it was run.
+            CorruptTable: the file is not there, or not what was written; nothing of it was run.
             ModelError: it cannot be unpickled here, e.g. because a library is missing.
         """
         path = self._path(part)
         if not path.exists():
-            raise UnknownName.of("part", part, [each.stem[:12] for each in self.folder.glob("*.part")])
+            raise missing(path, _LOST)
         content = read_whole(path)
         if hashlib.sha256(content).hexdigest() != part:
-            raise corrupt(path)
+            raise corrupt(path, _LOST)
         if content.startswith(_JSON):
             return json.loads(content[len(_JSON) :])
         from headwater.adapters.by_value import load
@@ -78,6 +78,15 @@ class FilePartStore:
                 doing=f"loading part {part[:12]}",
                 hint="are the libraries it was trained with installed, in the same versions?",
             ) from error
+
+    def flaw(self, part: str) -> str:
+        """Say why the part with this hash cannot be given back as it was stored; empty when it can."""
+        if not self._path(part).exists():
+            return "it is missing"
+        try:
+            return "" if self._sound(part) else DAMAGED
+        except StorageError as error:
+            return error.message
 
     def _write(self, content: bytes) -> str:
         name = hashlib.sha256(content).hexdigest()

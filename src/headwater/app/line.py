@@ -131,6 +131,15 @@ class Line:
         """
         code = self.services.code.put(self.project.functions[asset])
         pin = self.state.pins.get(asset)
+    def is_log(self, asset: str) -> bool:
+        """Tell whether an asset is a record of what was served or decided, which cannot be made again."""
+        return any(asset in (model.served, model.predictions) for model in self.project.models.values())
+
+    def delivered(self, asset: str) -> list[str]:
+        """Return the keys of an asset's windows that the ledger says were delivered, whether still there or not."""
+        ref = self.ref(asset)
+        return self.state.graph.windows(ref) if ref in self.state.graph else []
+
         if pin is not None and code == pin["bad"]:
             code = pin["good"]
         model = self.model_of(asset)

@@ -64,10 +64,10 @@ def plan_backfill(line: Line, changed: Mapping[str, Iterable[str]]) -> Backfill:
 
 
 def _due(line: Line, name: str) -> set[str]:
-    """Windows of an asset that are there, or were to be delivered and failed or were held up."""
+    """Windows of an asset that are there or were lost, or were to be delivered and failed or were held up."""
     tried = line.state.evidence[("arrival", line.ref(name))].items()
     undelivered = {key for key, item in tried if item.values["state"] != "COMPLETE"}
-    return {*line.services.tables.keys(name), *(undelivered if line.assets[name].reads else ())}
+    return {*line.services.tables.keys(name), *line.delivered(name), *(undelivered if line.assets[name].reads else ())}
 
 
 def _reads(line: Line, asset: Asset, read: Read, key: str, hit: set[str]) -> bool:

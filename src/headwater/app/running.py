@@ -12,7 +12,7 @@ from headwater.app.arrival import mend
 from headwater.app.line import Line
 from headwater.app.profiling import change_metrics, profile_of
 from headwater.core.assets import Asset, Mechanism
-from headwater.core.errors import ContractBroken, WindowConflict
+from headwater.core.errors import ContractBroken, CorruptTable, WindowConflict
 from headwater.core.ports import Entry, TableVersion
 from headwater.core.windows import Window
 from headwater.dataops.contracts import CheckResult, broken, execute
@@ -44,6 +44,7 @@ def run(line: Line, first: str, last: str, progress: Progress = lambda _: None) 
     """Deliver every asset for the run windows first..last; a failed asset holds up only what reads it."""
     line.refresh()
     _in_order(line, first, last)
+    _intact(line)
     result = Run(first if first == last else f"{first}..{last}", first, last)
     with line.together():
         for asset in line.project.ordered():
@@ -162,6 +163,18 @@ def _in_order(line: Line, first: str, last: str) -> None:
             f"window {last} comes after {max(later)} was run",
             hint="windows are run in order; restate older ones with `headwater backfill`",
         )
+
+
+def _intact(line: Line) -> None:
+    """Refuse to build on a table that lost what the ledger says was delivered."""
+    for name in line.assets:
+        newest = line.delivered(name)[-1:]
+        if newest and line.services.tables.content(name, newest[0]) is None:
+            raise CorruptTable(
+                f"dataset `{name}` was delivered up to {newest[0]}, but its table does not hold that window any more",
+                doing="looking at the tables before a run",
+                hint="see what is lost and what brings it back: headwater audit verify",
+            )
 
 
 def _serves(line: Line, asset: Asset) -> bool:

@@ -7,14 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from headwater.app import closing, flow, lifecycle, remedying
+from headwater.app import auditing, closing, flow, lifecycle, remedying
 from headwater.app.config import find, load_config
 from headwater.app.init import init
 from headwater.app.judging import triage
 from headwater.app.line import Line
 from headwater.app.wiring import Services, embedded
 from headwater.core.clock import Clock, aware
-from headwater.core.errors import DataError, IncidentError, UnknownName, UsageError
+from headwater.core.errors import CorruptTable, DataError, IncidentError, UnknownName, UsageError
 from headwater.core.names import Ref
 from headwater.core.ports import Entry
 from headwater.core.project import Model, Project
@@ -115,7 +115,7 @@ class Workspace:
         """Deliver windows of a dataset again and everything downstream that read them."""
         name = self._dataset(dataset)
         keys = [window.key for window in self.line.calendar.between(first, last)]
-        stored = set(self.line.services.tables.keys(name))
+        stored = {*self.line.services.tables.keys(name), *self.line.delivered(name)}
         unknown = [key for key in keys if key not in stored]
         if unknown:
             raise DataError(
@@ -124,6 +124,11 @@ class Workspace:
             )
         self.line.refresh()
         plan = remedying.plan_backfill(self.line, {name: keys})
+        if self.line.is_log(name) and (lost := set(keys).difference(self.line.services.tables.keys(name))):
+            raise CorruptTable(
+                f"window {min(lost)} of `{name}` was delivered and is not there any more",
+                hint="it is the record of what was decided and cannot be made again: restore it from a backup",
+            )
         if not dry_run:
             remedying.backfill(self.line, plan, progress=progress)
             self._redelivered(name, keys, plan)
@@ -320,9 +325,9 @@ class Workspace:
             )
         return found
 
-    def audit(self) -> dict[str, Any]:
-        """Verify the evidence ledger from the first record to the last."""
-        return {"records": self.line.services.ledger.verify(), "verified": True}
+    def audit(self, deep: bool = False) -> dict[str, Any]:
+        """Verify the evidence ledger from the first record to the last, and that all it acknowledges is there."""
+        return auditing.audit(self.line, deep=deep)
 
     def _dataset(self, name: str) -> str:
         known = self.line.assets

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -66,6 +66,21 @@ class TableVersion:
     rows: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A window's content that a table store should hold and cannot give back.
+
+    Attributes:
+        window: The window's key; empty when the whole table is lost.
+        content: The content hash under which it was acknowledged; empty when the whole table is lost.
+        why: What is wrong, e.g. that its file is missing.
+    """
+
+    window: str
+    content: str
+    why: str
+
+
 class TableStore(Protocol):
     """Immutable versioned tables, cut into windows. Frames come and go without a window column.
 
@@ -96,6 +111,13 @@ class TableStore(Protocol):
         """Return the names of all stored datasets."""
         ...
 
+    def lost(self, dataset: str, contents: Mapping[str, Collection[str]], *, deep: bool = False) -> list[Lost]:
+        """Return what cannot be given back of the content hashes, by window, that were acknowledged at any time.
+
+        A look at the log and the files will do, or, if ``deep``, every row is read and hashed again.
+        """
+        ...
+
 
 class CodeStore(Protocol):
     """Content-addressed store of functions, so that the last good code can be run again later."""
@@ -112,6 +134,10 @@ class CodeStore(Protocol):
         """Return the function's source text as stored, for showing a diff; empty when unknown."""
         ...
 
+    def flaw(self, code: str) -> str:
+        """Say why the code with this hash cannot be given back as it was stored; empty when it can."""
+        ...
+
 
 class PartStore(Protocol):
     """Content-addressed store of model parts (scaler, model, calibrator, threshold)."""
@@ -122,6 +148,10 @@ class PartStore(Protocol):
 
     def load(self, part: str) -> Any:
         """Return the part with this hash."""
+        ...
+
+    def flaw(self, part: str) -> str:
+        """Say why the part with this hash cannot be given back as it was stored; empty when it can."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from headwater.core.errors import DataError, UsageError
 from headwater.core.names import NAME
-from headwater.core.ports import TableVersion
+from headwater.core.ports import Lost, TableVersion
 from headwater.stats.content import content_hash
 from headwater.stats.stacking import stack
 
@@ -73,6 +73,14 @@ class MemoryTables:
     def datasets(self) -> list[str]:
         """Return the names of all stored datasets."""
         return sorted(self._versions)
+
+    def lost(self, dataset: str, contents: Mapping[str, Collection[str]], *, deep: bool = False) -> list[Lost]:
+        """Return what cannot be given back of the content hashes, by window, that were acknowledged at any time."""
+        if dataset not in self._versions:
+            return [Lost("", "", "there is no such table")]
+        held = {(key, part.content) for version in self._versions[dataset] for key, part in version.items()}
+        wanted = sorted((key, content) for key, known in contents.items() for content in known)
+        return [Lost(*item, "no version of the table holds it") for item in wanted if item not in held]
 
     def _parts(self, dataset: str, version: int | None) -> dict[str, _Part]:
         versions = self._versions.get(dataset)

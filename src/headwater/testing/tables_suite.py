@@ -64,6 +64,17 @@ class TablesSuite:
         assert store.version("trips") is None and store.read("trips", ["1"]) is None
         assert store.content("trips", "1") is None
 
+    def test_what_was_ever_written_is_not_lost(self, store: TableStore) -> None:
+        """What a later version replaced is still there; what was never written, or not so, is not."""
+        first = store.write("trips", {"a": pl.DataFrame({"id": [1]}), "b": pl.DataFrame({"id": [2]})}, run_id="r1")
+        second = store.write("trips", {"a": pl.DataFrame({"id": [3]})}, run_id="r2")
+        known = {"a": {first.contents["a"], second.contents["a"]}, "b": {first.contents["b"]}}
+        assert store.lost("trips", known) == store.lost("trips", known, deep=True) == []
+        wrong = store.lost("trips", {"a": {second.contents["a"]}, "b": {second.contents["a"]}, "c": {"0" * 64}})
+        assert [(item.window, item.content) for item in wrong] == [("b", second.contents["a"]), ("c", "0" * 64)]
+        (gone,) = store.lost("rides", known)
+        assert (gone.window, gone.content) == ("", "") and gone.why
+
     def test_what_is_written_is_read(self, store: TableStore) -> None:
         """A write answers with what it wrote, and reading gives it back."""
         frame = pl.DataFrame({"id": [3, 1, 2], "name": ["c", None, "b"]})

@@ -15,7 +15,7 @@ import pytest
 
 from headwater.adapters.code_store import FileCodeStore
 from headwater.adapters.files import seal, unseal
-from headwater.core.errors import CorruptTable, StorageError, UnknownName, UsageError
+from headwater.core.errors import CorruptTable, StorageError, UsageError
 from headwater.core.project import _as_they_are
 
 SOURCE = str(Path(__file__).parents[3] / "src")
@@ -442,7 +442,7 @@ def test_code_of_another_python_says_so(write, store):
 
 
 def test_unknown_code_and_wrong_arguments_are_refused(store):
-    with pytest.raises(UnknownName):
+    with pytest.raises(CorruptTable, match="not there any more"):
         store.load("0" * 64)
     with pytest.raises(UsageError):
         store.put(3)
@@ -467,3 +467,12 @@ def test_different_text_for_the_same_bytecode_still_loads(write, store):
     assert len(list(store.folder.iterdir())) == 3
     for path in store.folder.iterdir():
         assert FileCodeStore(store.folder).load(path.stem)() in (0, 1440)
+
+
+def test_what_is_wrong_with_stored_code_is_told_without_loading_it(write, store):
+    code = store.put(write(PLAIN).f)
+    assert store.flaw(code) == ""
+    assert "missing" in store.flaw("0" * 64)
+    path = store.folder / f"{code}.code"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "does not match its hash" in store.flaw(code)

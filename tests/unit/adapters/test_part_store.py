@@ -14,7 +14,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.preprocessing import StandardScaler
 
 from headwater.adapters.part_store import FilePartStore
-from headwater.core.errors import CorruptTable, ModelError, StorageError, UnknownName
+from headwater.core.errors import CorruptTable, ModelError, StorageError
 
 SOURCE = str(Path(__file__).parents[3] / "src")
 
@@ -124,7 +124,7 @@ def test_a_corrupt_part_is_refused_before_it_is_unpickled_and_mended_by_the_next
 def test_what_cannot_be_stored_or_is_not_there_is_refused(store):
     with pytest.raises(ModelError, match="lock"):
         store.put({"lock": threading.Lock()})
-    with pytest.raises(UnknownName):
+    with pytest.raises(CorruptTable, match="not there any more"):
         store.load("0" * 64)
 
 
@@ -132,3 +132,25 @@ def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):
         FilePartStore(tmp_path / "file" / "parts").put(0.5)
+
+
+def test_what_is_wrong_with_a_stored_part_is_told_without_loading_it(store):
+    part = store.put({"a": 1})
+    assert store.flaw(part) == ""
+    assert "missing" in store.flaw("0" * 64)
+    path = store.folder / f"{part}.part"
+    path.write_bytes(path.read_bytes() + b"x")
+    assert "does not match its hash" in store.flaw(part)
+
+
+def test_a_lost_part_is_not_promised_back_by_the_next_run(store):
+    part = store.put({"a": 1})
+    path = store.folder / f"{part}.part"
+    path.write_bytes(b"x")
+    with pytest.raises(CorruptTable) as damaged:
+        store.load(part)
+    path.unlink()
+    with pytest.raises(CorruptTable) as lost:
+        store.load(part)
+    assert damaged.value.hint == lost.value.hint
+    assert "next run" not in lost.value.hint and "train a new version" in lost.value.hint
