@@ -83,3 +83,11 @@ def test_many_and_odd_parameters_are_taken(tracked: tuple[Tracking, Resolve, str
     params = {f"model.p{number}": number for number in range(150)} | {"a (b) [c]": "x" * 20_000, "none": None}
     metrics = {f"m{number}": number / 7 for number in range(150)} | {"nan": float("nan")}
     assert log(tracking, model, params=params, metrics=metrics, tags={"windows": "a..b"})[0] == "1"
+
+
+def test_the_versions_that_are_there_are_told_with_their_runs(tracked: tuple[Tracking, Resolve, str]) -> None:
+    tracking, _, model = tracked
+    assert tracking.versions(model) == {}
+    made = dict(log(tracking, model) for _ in range(2))
+    log(tracking, f"{model}_other")
+    assert tracking.versions(model) == made and list(made) == ["1", "2"]

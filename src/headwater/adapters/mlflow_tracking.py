@@ -91,6 +91,26 @@ class MlflowTracking:
             client.set_terminated(run.info.run_id)
             return str(made.version), str(run.info.run_id)
 
+    def versions(self, model: str) -> dict[str, str]:
+        """Return the tracking run id of each registered version; empty for an unknown model.
+
+        A database that is not there is not made by asking.
+
+        Raises:
+            StorageError: MLflow's database cannot be read.
+        """
+        if not (self.folder / "mlflow.db").exists():
+            return {}
+        with self._connected(f"listing the versions of `{model}`") as client:
+            found: dict[str, str] = {}
+            token: str | None = None
+            while True:
+                page = client.search_model_versions(f"name='{_name(model)}'", max_results=1000, page_token=token)
+                found |= {str(item.version): str(item.run_id) for item in page}
+                token = page.token
+                if not token:
+                    return found
+
     def set_alias(self, model: str, alias: str, version: str) -> None:
         """Point an alias at a version.
 

@@ -13,7 +13,7 @@ import polars as pl
 from headwater.app.line import Line
 from headwater.core.assets import Mechanism
 from headwater.core.canonical import digest
-from headwater.core.errors import GateRefused, ModelError, ProjectInvalid, UnknownName
+from headwater.core.errors import GateRefused, ModelError, ProjectInvalid, StorageError, UnknownName
 from headwater.core.ports import Entry, TableVersion
 from headwater.core.project import Model
 from headwater.mlops.aliases import AliasChange
@@ -68,6 +68,7 @@ def train(
             f"no windows with features and labels between {first} and {last}",
             hint=f"there are some from {stored[0]} to {stored[-1]}",
         )
+    _registered(line, model)
     frame, inputs = training_frame(line, model, keys)
     trained = fit(line.project, model, frame.drop("_window"), seed, windows=frame["_window"])
     hashes = {name: line.services.parts.put(part) for name, part in trained.parts.items()}
@@ -129,6 +130,28 @@ def _environment() -> dict[str, str]:
     return found
 
 
+def _registered(line: Line, model: Model, version: str | None = None) -> None:
+    """Refuse to go on with a registry that does not know a version (the newest by default) that the ledger knows.
+
+    It would give the next version a number that is taken, or point an alias at something else.
+    """
+    made = [record.body for record in line.services.ledger.read(kind="version") if record.body["model"] == model.name]
+    known = {body["version"]: body for body in made}
+    asked = known.get(version) if version is not None else next(reversed(made), None)
+    if asked is None:
+        return
+    name = f"{line.project.name}/{model.name}"
+    run = line.services.tracking().versions(name).get(asked["version"])
+    if run != asked["tracking_run"]:
+        what = "is not in the model registry any more" if run is None else "is another one in the model registry"
+        raise StorageError(
+            f"version {asked['version']} of `{name}`, which the ledger knows, {what}",
+            doing="looking at the model registry before anything is written to it",
+            hint="restore .headwater/mlflow from a backup; without one, give the model a new name in the project: the "
+            "numbers of this one are taken",
+        )
+
+
 def version_of(line: Line, model: Model, version: str) -> Mapping[str, Any]:
     """Return the record of a registered version."""
     found = {record.body["version"]: record.body for record in line.services.ledger.read(kind="version")
@@ -141,6 +164,7 @@ def version_of(line: Line, model: Model, version: str) -> Mapping[str, Any]:
 def release(line: Line, model: Model, version: str, by: str) -> dict[str, Any]:
     """Put a version through the gate and make it champion: alias, approval, and what the server loads."""
     made = version_of(line, model, version)
+    _registered(line, model, version)
     champion = line.state.aliases.champion(model.name)
     low, high = made["held_out"]
     judged = [key for key in line.services.tables.keys(model.features) if low <= key <= high]
@@ -313,6 +337,7 @@ def rollback(line: Line, model: Model, to: str | None, by: str) -> dict[str, Any
         raise ModelError(
             f"version {to} of `{model.name}` was never champion", hint="release it through the gate instead"
         )
+    _registered(line, model, target)
     time = line.services.clock.now()
     line.services.tracking().set_alias(f"{line.project.name}/{model.name}", "champion", target)
     event = events.release_event(

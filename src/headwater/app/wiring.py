@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from headwater.core.clock import Clock, SystemClock
@@ -33,6 +34,7 @@ def embedded(state: Path, clock: Clock | None = None) -> Services:
     from headwater.adapters.part_store import FilePartStore
     from headwater.adapters.sqlite_ledger import SqliteLedger
 
+    @cache  # opening MLflow's database costs more than a second
     def tracking() -> Tracking:
         from headwater.adapters.mlflow_tracking import MlflowTracking
 

@@ -174,6 +174,10 @@ class Tracking(Protocol):
         """
         ...
 
+    def versions(self, model: str) -> dict[str, str]:
+        """Return the tracking run id of each registered version; empty for an unknown model. Makes nothing."""
+        ...
+
     def set_alias(self, model: str, alias: str, version: str) -> None:
         """Point an alias at a version."""
         ...

@@ -27,11 +27,11 @@ class MemoryTracking:
     """A `headwater.core.ports.Tracking` that keeps everything in two dictionaries.
 
     Attributes:
-        versions: Every version by (model, version).
+        logged: Every version by (model, version).
         aliases: The version that (model, alias) means.
     """
 
-    versions: dict[tuple[str, str], LoggedVersion] = field(default_factory=dict)
+    logged: dict[tuple[str, str], LoggedVersion] = field(default_factory=dict)
     aliases: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def log_version(
@@ -45,15 +45,19 @@ class MemoryTracking:
         score: Callable[..., Any] | None = None,
     ) -> tuple[str, str]:
         """Log a training run and register a model version; return (version, tracking run id)."""
-        version = str(1 + sum(1 for known, _ in self.versions if known == model))
-        run = f"run-{len(self.versions) + 1}"
+        version = str(1 + sum(1 for known, _ in self.logged if known == model))
+        run = f"run-{len(self.logged) + 1}"
         logged = LoggedVersion(model, version, run, dict(parts), dict(params), dict(metrics), dict(tags))
-        self.versions[(model, version)] = logged
+        self.logged[(model, version)] = logged
         return version, run
+
+    def versions(self, model: str) -> dict[str, str]:
+        """Return the tracking run id of each registered version; empty for an unknown model."""
+        return {version: logged.run for (name, version), logged in self.logged.items() if name == model}
 
     def set_alias(self, model: str, alias: str, version: str) -> None:
         """Point an alias at a version; raise `UnknownName` when there is no such version."""
-        if (model, version) not in self.versions:
-            known = [number for name, number in self.versions if name == model]
+        if (model, version) not in self.logged:
+            known = [number for name, number in self.logged if name == model]
             raise UnknownName.of(f"version of model `{model}`", version, known)
         self.aliases[(model, alias)] = version

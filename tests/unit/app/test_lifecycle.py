@@ -1,8 +1,10 @@
 """The model's lifecycle in a workspace: what may be trained on, who is champion, what is loaded."""
 
+from dataclasses import replace
+
 import pytest
 
-from headwater.core.errors import DataError, GateRefused, ModelError, Quarantined, UnknownName
+from headwater.core.errors import DataError, GateRefused, ModelError, Quarantined, StorageError, UnknownName
 
 
 @pytest.fixture
@@ -185,3 +187,42 @@ def test_parts_that_the_model_has_not_are_refused(shop):
     with pytest.raises(UnknownName, match="part of model `refund` `treshold`") as told:
         shop.workspace.deploy(parts={"treshold": 0.1})
     assert "did you mean `threshold`?" in told.value.hint
+
+
+@pytest.mark.parametrize("act", ["train", "release", "rollback"])
+def test_a_registry_that_lost_what_the_ledger_knows_is_not_gone_on_with(versions, act):
+    versions.tracking.logged.clear()
+    versions.tracking.aliases.clear()
+    acts = {
+        "train": lambda: versions.workspace.train(seed=9),
+        "release": lambda: versions.workspace.release("2"),
+        "rollback": lambda: versions.workspace.rollback(to="1"),
+    }
+    records = versions.line.state.seq
+    with pytest.raises(StorageError, match="not in the model registry any more") as told:
+        acts[act]()
+    assert "backup" in told.value.hint
+    assert versions.tracking.logged == versions.tracking.aliases == {} and versions.line.state.seq == records
+
+
+def test_a_registry_that_began_again_is_noticed(versions):
+    versions.tracking.logged.clear()
+    for number in range(3):
+        versions.tracking.log_version(
+            "shop/refund", parts={}, params={}, metrics={}, tags={"made": f"elsewhere {number}"}
+        )
+    versions.tracking.logged = {
+        key: replace(item, run=f"other-{item.run}") for key, item in versions.tracking.logged.items()
+    }
+    with pytest.raises(StorageError, match="is another one in the model registry"):
+        versions.workspace.train(seed=9)
+
+
+def test_without_a_backup_of_the_registry_a_model_goes_on_under_a_new_name(shop):
+    shop.tracking.logged.clear()
+    shop.edit('"refund", features=', '"refund_again", features=')
+    shop.wait(minutes=1)
+    assert shop.workspace.train(seed=0)["version"] == "1"
+    shop.workspace.release("1", by="ann")
+    assert shop.run(3)["failed"] == []
+    assert shop.frame("refund_again_predictions", 3).height
