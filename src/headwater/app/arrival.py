@@ -11,7 +11,7 @@ from headwater.core.assets import Asset
 from headwater.core.windows import Window
 from headwater.stats.repairs import Repair, apply
 from headwater.stats.signatures import Reference, diagnose
-from headwater.triage.suspects import Diagnosed
+from headwater.triage.case import Diagnosed
 
 REFERENCE_WINDOWS = 28
 """How many accepted windows before an incident say what is normal for a source."""

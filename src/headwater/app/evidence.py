@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from headwater.app.arrival import normal_keys
 from headwater.app.line import Line
@@ -28,28 +28,27 @@ def measure(line: Line, run: Run) -> list[Evidence]:
     """Measure everything that one run delivered."""
     found: list[Evidence] = []
     for name, delivery in run.deliveries.items():
-        found.append(_arrival(line, name, delivery))
-        found.extend(_checks(line, name, delivery))
-        found.extend(_schema(line, line.assets[name], delivery))
-        if delivery.state == "COMPLETE" and delivery.frame is not None:
-            found.extend(_profiles(line, line.assets[name], delivery, run.deliveries))
+        for look in OF_DELIVERIES.values():
+            found.extend(look(line, name, delivery, run.deliveries))
     if run.first == run.last:
         found.extend(mechanisms(line, [(name, item.window.key) for name, item in run.deliveries.items()
                                        if item.state == "COMPLETE"]))  # fmt: skip
         for model in line.project.models.values():
-            found.extend(_release(line, model, run.last))
+            found.extend(release(line, model, run.last))
     for model in line.project.models.values():
         if model.labels in run.deliveries and run.deliveries[model.labels].state == "COMPLETE":
-            found.extend(_outcomes(line, model, run))
+            first, _, last = run.deliveries[model.labels].window.key.partition("..")
+            for span in line.calendar.between(first, last or first):
+                found.extend(outcomes(line, model, span.key))
     return found
 
 
-def _arrival(line: Line, name: str, delivery: Delivery) -> Evidence:
+def _arrival(line: Line, name: str, delivery: Delivery, delivered: Mapping[str, Delivery]) -> Iterable[Evidence]:
     accepted = line.state.accepted.get(name)
     changed = accepted is not None and delivery.mechanism is not None and accepted.id != delivery.mechanism.id
     contract = line.contracts.get(name)
     deadline = {} if contract is None or contract.deadline is None else {"deadline_hours": contract.deadline}
-    return Evidence(
+    yield Evidence(
         type="arrival",
         subject=line.ref(name),
         window=delivery.window.key.split("..")[-1],
@@ -66,7 +65,7 @@ def _arrival(line: Line, name: str, delivery: Delivery) -> Evidence:
     )
 
 
-def _checks(line: Line, name: str, delivery: Delivery) -> Iterable[Evidence]:
+def _checks(line: Line, name: str, delivery: Delivery, delivered: Mapping[str, Delivery]) -> Iterable[Evidence]:
     if delivery.checks and delivery.state == "COMPLETE":
         yield Evidence(
             type="contract",
@@ -80,8 +79,9 @@ def _checks(line: Line, name: str, delivery: Delivery) -> Iterable[Evidence]:
         )
 
 
-def _schema(line: Line, asset: Asset, delivery: Delivery) -> Iterable[Evidence]:
+def _schema(line: Line, name: str, delivery: Delivery, delivered: Mapping[str, Delivery]) -> Iterable[Evidence]:
     """Compare a delivered window's columns with the last window before it that was in order."""
+    asset = line.assets[name]
     if delivery.frame is None or ".." in delivery.window.key:
         return
     before = [key for key in reversed(line.services.tables.keys(asset.name)) if key < delivery.window.key]
@@ -114,9 +114,10 @@ def _consumed(line: Line, asset: Asset) -> set[str]:
     return found
 
 
-def _profiles(line: Line, asset: Asset, delivery: Delivery, delivered: Mapping[str, Delivery]) -> Iterable[Evidence]:
-    frame, window = delivery.frame, delivery.window
-    assert frame is not None
+def _profiles(line: Line, name: str, delivery: Delivery, delivered: Mapping[str, Delivery]) -> Iterable[Evidence]:
+    asset, frame, window = line.assets[name], delivery.frame, delivery.window
+    if delivery.state != "COMPLETE" or frame is None:
+        return
     time = line.services.clock.now()
     if ".." not in window.key:
         values = profile_of(line, asset, frame, window, delivery.parents)
@@ -130,6 +131,15 @@ def _profiles(line: Line, asset: Asset, delivery: Delivery, delivered: Mapping[s
         measured = profile_windows(rows, windows=spans, key=asset.key, parents=parents, known=known_values(rows))
     for key, values in measured.items():
         yield Evidence(type="profile", subject=line.ref(asset.name), window=key, values=values, time=time)
+
+
+OF_DELIVERIES: Mapping[str, Callable[[Line, str, Delivery, Mapping[str, Delivery]], Iterable[Evidence]]] = {
+    "arrival": _arrival,
+    "contract": _checks,
+    "schema": _schema,
+    "profile": _profiles,
+}
+"""What is measured of each delivery, by the type of evidence, given its run's other deliveries."""
 
 
 def mechanisms(line: Line, delivered: Iterable[tuple[str, str]]) -> list[Evidence]:
@@ -181,7 +191,8 @@ def _past(line: Line, replay: Replay, name: str, key: str, mechanism: str) -> di
     return look_back(replay, list(line.project.models.values()), name, past, made, accepted)
 
 
-def _release(line: Line, model: Model, window: str) -> Iterable[Evidence]:
+def release(line: Line, model: Model, window: str) -> Iterable[Evidence]:
+    """Compare what a model's server loaded with what was approved."""
     deployment = line.state.deployments.get(model.name)
     if deployment is not None:
         yield Evidence(
@@ -193,22 +204,20 @@ def _release(line: Line, model: Model, window: str) -> Iterable[Evidence]:
         )
 
 
-def _outcomes(line: Line, model: Model, run: Run) -> Iterable[Evidence]:
-    window = run.deliveries[model.labels].window
-    first, _, last = window.key.partition("..")
+def outcomes(line: Line, model: Model, window: str) -> Iterable[Evidence]:
+    """Measure what became of one window's predictions, in performance and in money."""
     time = line.services.clock.now()
     subject = line.project.ref(model.name, "model")
-    for span in line.calendar.between(first, last or first):
-        predictions = line.services.tables.read(model.predictions, [span.key])
-        labels = line.services.tables.read(model.labels, [span.key])
-        if predictions is None or labels is None or not predictions.height:
-            continue
-        measures = {"performance": performance} | ({} if model.cost is None else {"business": business})
-        for kind, measure_of in measures.items():
-            try:
-                values = measure_of(model, predictions, labels)
-            except (OutsideError, CorruptTable):
-                raise
-            except HeadwaterError as error:
-                kind, values = "unmeasured", {"metric": kind, "error": error.message}
-            yield Evidence(type=kind, subject=subject, window=span.key, values=values, time=time)
+    predictions = line.services.tables.read(model.predictions, [window])
+    labels = line.services.tables.read(model.labels, [window])
+    if predictions is None or labels is None or not predictions.height:
+        return
+    measures = {"performance": performance} | ({} if model.cost is None else {"business": business})
+    for kind, measure_of in measures.items():
+        try:
+            values = measure_of(model, predictions, labels)
+        except (OutsideError, CorruptTable):
+            raise
+        except HeadwaterError as error:
+            kind, values = "unmeasured", {"metric": kind, "error": error.message}
+        yield Evidence(type=kind, subject=subject, window=window, values=values, time=time)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
@@ -14,9 +16,10 @@ from headwater.core.ports import Entry
 from headwater.core.project import Model
 from headwater.core.records import Evidence, Finding, Verdict
 from headwater.mlops.outcome import row_costs
+from headwater.triage.case import Case, Diagnosed, Failed
+from headwater.triage.chain import Keep
 from headwater.triage.incidents import Incident, collapse, move, opening
 from headwater.triage.mechanism import HARM_WINDOWS, harm
-from headwater.triage.suspects import Case, Diagnosed
 from headwater.triage.verdict import judge
 
 SURE = 0.5
@@ -26,7 +29,6 @@ SURE = 0.5
 
 def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tuple[list[Evidence], list[Finding]]:
     """Diagnose each source of a run that is unusual itself or feeds something that is structurally wrong."""
-    time = line.services.clock.now()
     feeding: set[str] = set()
     for alarmed in {finding.subject for finding in findings if finding.severity == "alarm"}:
         feeding |= line.above(alarmed)
@@ -41,42 +43,42 @@ def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tu
         pressing = subject in feeding or any(
             finding.subject == subject and finding.severity == "alarm" for finding in findings
         )
-        found = diagnosis(line, name, key, _start(line, subject, key), newest=pressing)
-        if found is None:
+        made = signature(line, name, key, _start(line, subject, key), newest=pressing)
+        if made is None:
             continue
-        made = Evidence(
-            type="signature",
-            subject=subject,
-            window=key,
-            values={
-                "repair": found.repair.as_dict(),
-                "fault": found.repair.fault,
-                "before": found.before,
-                "after": found.after,
-                "confidence": found.confidence,
-                "invertible": found.invertible,
-                "detail": found.detail,
-            },
-            time=time,
-        )
         evidence.append(made)
-        if found.confidence >= SURE and (found.invertible or pressing):
-            extra.append(
-                Finding(
-                    monitor="signature",
-                    subject=subject,
-                    window=key,
-                    metric=found.repair.fault,
-                    severity="alarm",
-                    score=found.before,
-                    value=found.before,
-                    expected=found.after,
-                    detail=found.detail,
-                    time=time,
-                    causes=(made.id,),
-                )
-            )
+        if made.values["confidence"] >= SURE and (made.values["invertible"] or pressing):
+            extra.append(signature_finding(made))
     return evidence, extra
+
+
+def signature(line: Line, asset: str, key: str, since: str, *, newest: bool) -> Evidence | None:
+    """Diagnose one window of a source as evidence; None when no signature fires."""
+    found = diagnosis(line, asset, key, since, newest=newest)
+    return None if found is None else _signature(line, asset, key, found.values(since, newest))
+
+
+def _signature(line: Line, asset: str, key: str, values: Mapping[str, Any]) -> Evidence:
+    time = line.services.clock.now()
+    return Evidence(type="signature", subject=line.ref(asset), window=key, values=values, time=time)
+
+
+def signature_finding(evidence: Evidence) -> Finding:
+    """Say of a signature that it is a finding by itself."""
+    values = evidence.values
+    return Finding(
+        monitor="signature",
+        subject=evidence.subject,
+        window=evidence.window,
+        metric=values["fault"],
+        severity="alarm",
+        score=values["before"],
+        value=values["before"],
+        expected=values["after"],
+        detail=values["detail"],
+        time=evidence.time,
+        causes=(evidence.id,),
+    )
 
 
 def _start(line: Line, subject: str, key: str) -> str:
@@ -138,9 +140,11 @@ def triage(line: Line, incident: Incident, run: str) -> Verdict:
     if incident.state != "triaging":
         line.record([move(incident, "triaging", incident.window, time)])
         incident = line.state.incidents.get(incident.id)
-    verdict = judge(case(line, incident, run), time)
+    measured: list[Evidence] = []
+    verdict = judge(case(line, incident, run, measured.append), time, measured.append)
     line.record(
         [
+            *(Entry("evidence", item.subject, item.body(), item.time) for item in measured),
             Entry("verdict", incident.id, verdict.body(), time),
             move(incident, "verdict", incident.window, time, note=verdict.text),
         ]
@@ -148,13 +152,13 @@ def triage(line: Line, incident: Incident, run: str) -> Verdict:
     return verdict
 
 
-def case(line: Line, incident: Incident, run: str) -> Case:
-    """Collect what is known about an incident."""
+def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None) -> Case:
+    """Collect what is known about an incident; ``keep`` is told of the evidence that is measured anew."""
     replay = line.replay()
     windows = tuple(window.key for window in line.calendar.between(incident.window, run))
     tests: dict[tuple[str, str], Evidence] = {}
     diagnosed_at: dict[tuple[str, str], Diagnosed] = {}
-    failed: dict[str, tuple[str, str, bool]] = {}
+    failed: dict[str, Failed] = {}
     findings: list[Finding] = []
     for name, asset in line.assets.items():
         keys = [line.calendar.shift(line.calendar.window(key), -asset.lag).key for key in windows]
@@ -163,14 +167,13 @@ def case(line: Line, incident: Incident, run: str) -> Case:
                 tests[(name, key)] = test
             arrival = line.state.evidence[("arrival", line.ref(name))].get(key)
             if arrival is not None and arrival.values["state"] == "FAIL":
-                failed[name] = (key, str(arrival.values["error"]), bool(arrival.values["changed"]))
-            if signed := line.state.evidence[("signature", line.ref(name))].get(key):
+                failed[name] = Failed(key, arrival.values["error"], bool(arrival.values["changed"]), arrival.id)
+            if key in line.state.evidence[("signature", line.ref(name))]:
                 again = diagnosis(line, name, key, keys[0])
                 if again is not None:
-                    diagnosed_at[(name, key)] = Diagnosed(
-                        again.repair, again.frame, again.before, again.after, again.confidence, again.detail,
-                        again.invertible, signed.id,
-                    )  # fmt: skip
+                    signed = _signature(line, name, key, again.values(keys[0], True))
+                    keep(signed)
+                    diagnosed_at[(name, key)] = replace(again, evidence=signed.id)
             findings += [
                 item for item in line.state.findings.get(key, ())
                 if item.subject in (line.ref(name), line.blame(name)) and item not in findings

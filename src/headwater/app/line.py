@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
 from headwater.app.config import Config, code_stamp, load_project
+from headwater.app.past import TablesThen
 from headwater.app.state import State
 from headwater.app.wiring import Services
 from headwater.core.assets import Asset, Mechanism
-from headwater.core.errors import ModelError, UnknownName
+from headwater.core.clock import SimulatedClock
+from headwater.core.errors import ModelError, ProjectInvalid, UnknownName
 from headwater.core.ports import Entry, Record
 from headwater.core.project import Model, Project, arguments
 from headwater.core.windows import Calendar, Window
@@ -40,10 +45,11 @@ class Line:
         self.references: dict[str, tuple[list[str], Reference | None]] = {}
         if project is not None:
             self.project = project
-        self.refresh()
         self.state = State()
+        self.refresh()
         self.state.history.season(self.calendar, self.project.holidays)
         self.state.fold(services.ledger.read())
+        self._same_project()
 
     def refresh(self) -> None:
         """Load the project's module and contracts again if a file changed since."""
@@ -52,10 +58,21 @@ class Line:
         if code_stamp(self.config) != self._stamp:
             self.project = load_project(self.config)
             self._stamp = code_stamp(self.config)  # now over what it imports too
+            self._same_project()
         self.contracts = load_contracts(self.config.contracts) if self.config.contracts.is_dir() else {}
         for name in self.contracts:
             if name not in self.project.assets:
                 raise UnknownName.of("contract for dataset", name, self.project.assets)
+
+    def _same_project(self) -> None:
+        """Refuse a state that was made under another name: nothing in it would be found again."""
+        known = self.state.project
+        if known and known != self.project.name:
+            raise ProjectInvalid(
+                f"the project is called `{self.project.name}`, but what is stored was made by project `{known}`",
+                doing="opening the workspace",
+                hint=f'call it Project("{known}") again, or begin anew with another `state:` folder in headwater.yaml',
+            )
 
     @property
     def calendar(self) -> Calendar:
@@ -92,6 +109,27 @@ class Line:
             held, self._held = self._held, None
             self.record(held)
 
+    def then(self, seq: int, time: datetime) -> Line:
+        """Return the line as it stood at a moment, before a record: its state, its tables, its clock.
+
+        What it writes or records goes nowhere. Its code is loaded by hash; what a project says of its assets and
+        models besides (keys, lags, costs, contracts) is as it is today.
+        """
+        past = copy.copy(self)
+        past.state = State()
+        past.state.history.season(self.calendar, self.project.holidays)
+        past.state.fold(record for record in self.services.ledger.read() if record.seq < seq)
+        graph = past.state.graph
+        versions = {
+            name: max(int(run.version) for run in graph.runs(self.ref(name)) if run.version is not None)
+            for name in self.assets
+            if self.ref(name) in graph and any(run.version is not None for run in graph.runs(self.ref(name)))
+        }
+        tables = TablesThen(self.services.tables, versions)
+        past.services = replace(self.services, tables=tables, clock=SimulatedClock(time))
+        past.references, past._held = {}, []
+        return past
+
     def ref(self, asset: str) -> str:
         """Write an asset's dataset reference."""
         return self.project.ref(asset)
@@ -104,6 +142,15 @@ class Line:
     def model_of(self, asset: str) -> Model | None:
         """Return the model whose prediction log an asset is."""
         return next((model for model in self.project.models.values() if model.predictions == asset), None)
+
+    def is_log(self, asset: str) -> bool:
+        """Tell whether an asset is a record of what was served or decided, which cannot be made again."""
+        return any(asset in (model.served, model.predictions) for model in self.project.models.values())
+
+    def delivered(self, asset: str) -> list[str]:
+        """Return the keys of an asset's windows that the ledger says were delivered, whether still there or not."""
+        ref = self.ref(asset)
+        return self.state.graph.windows(ref) if ref in self.state.graph else []
 
     def model(self, name: str | None) -> Model:
         """Find a model by name; the only one when no name is given."""
@@ -131,15 +178,6 @@ class Line:
         """
         code = self.services.code.put(self.project.functions[asset])
         pin = self.state.pins.get(asset)
-    def is_log(self, asset: str) -> bool:
-        """Tell whether an asset is a record of what was served or decided, which cannot be made again."""
-        return any(asset in (model.served, model.predictions) for model in self.project.models.values())
-
-    def delivered(self, asset: str) -> list[str]:
-        """Return the keys of an asset's windows that the ledger says were delivered, whether still there or not."""
-        ref = self.ref(asset)
-        return self.state.graph.windows(ref) if ref in self.state.graph else []
-
         if pin is not None and code == pin["bad"]:
             code = pin["good"]
         model = self.model_of(asset)

@@ -12,6 +12,7 @@ from headwater.app.config import find, load_config
 from headwater.app.init import init
 from headwater.app.judging import triage
 from headwater.app.line import Line
+from headwater.app.recompute import recompute
 from headwater.app.wiring import Services, embedded
 from headwater.core.clock import Clock, aware
 from headwater.core.errors import CorruptTable, DataError, IncidentError, UnknownName, UsageError
@@ -198,6 +199,10 @@ class Workspace:
             "exonerated": list(incident.verdict.exonerated),
             "signoffs": {side: item.body() for side, item in (incident.signoffs or {}).items()},
         }
+
+    def recompute(self, record: str, value: str | None = None) -> dict[str, Any]:
+        """Compute the values of a piece of evidence or a finding again, and say whether they are as recorded."""
+        return recompute(self.line, record, value)
 
     def _incident(self, ref: str) -> Incident | None:
         incidents = self.line.state.incidents

@@ -29,6 +29,7 @@ COMMANDS = (
     "rollback",
     "incidents",
     "why",
+    "recompute",
     "trace",
     "remedy",
     "sign",

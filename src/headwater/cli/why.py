@@ -79,15 +79,15 @@ def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _chain(out: Console, steps: list[dict[str, Any]]) -> None:
-    """Draw the chain from the culprit down to the symptom, and once each command that repeats it."""
+    """Draw the chain from the culprit down to the symptom, each number with the command that computes it again."""
     if not steps:
         return
     out.print()
     out.print("[bold]evidence, from the culprit down[/]")
     for place, step in enumerate(steps):
         out.print(f"{'↓' if place else '●'} [bold]{cell(step.get('subject'))}[/] {cell(step.get('text'))}")
-    for command in dict.fromkeys(step.get("command") for step in steps if step.get("command")):
-        out.print(f"[dim]  $ {cell(command)}[/]")
+        if step.get("command"):
+            out.print(f"[dim]  $ {cell(step['command'])}[/]")
 
 
 def _cleared(out: Console, suspects: list[dict[str, Any]]) -> None:

@@ -84,7 +84,9 @@ class Evidence(Stored):
 
     ``type`` is one of ``profile`` (column metrics of a table), ``contract`` (check results), ``mechanism`` (exact
     test of a recomputable asset), ``release`` (loaded against approved model), ``signature`` (a source repair that
-    restores normality), ``performance``, ``business``, ``arrival`` (landing of a dataset) or ``verification``.
+    restores normality), ``replay`` (what a hop holds with the culprit repaired), ``elimination`` (how much of what is
+    wrong downstream came in by a source), ``performance``, ``business``, ``unmeasured``, ``schema``, ``vocabulary``,
+    ``arrival`` (landing of a dataset) or ``verification``.
     ``values`` maps a metric's name to its number or a small plain structure.
     """
 

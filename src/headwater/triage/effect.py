@@ -10,8 +10,8 @@ import polars as pl
 from headwater.core.errors import DataError, HeadwaterError
 from headwater.core.project import Model
 from headwater.core.records import Effect
+from headwater.triage.case import Case
 from headwater.triage.replay import Plan
-from headwater.triage.suspects import Case
 
 AFFECTED = 0.01
 """A prediction counts as affected when the repair moves it by more than this, or flips its decision."""

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from headwater.core.assets import Layer
 from headwater.core.records import Effect, Remedy
-from headwater.triage.suspects import Case, Weighed
+from headwater.triage.case import Case
+from headwater.triage.suspects import Weighed
 
 AUTOMATIC = 0.9
 """A remedy may run by itself only above this confidence, and only when it is reversible."""

@@ -1,11 +1,11 @@
-"""Weigh every asset upstream of a symptom: what was tested there, and how much it speaks for or against it."""
+"""Suspects: what was tested at one asset, and how much that speaks for or against it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
@@ -14,109 +14,28 @@ from headwater.core.errors import DataError
 from headwater.core.project import Model
 from headwater.core.records import Evidence, Finding
 from headwater.stats.repairs import Repair
+from headwater.triage.case import Case, Diagnosed
 from headwater.triage.mechanism import MATERIAL, impact
-from headwater.triage.replay import Plan, Replay
+from headwater.triage.replay import Plan
 
 APPROVED_FACTOR = 2.5
 """A release may move predictions this many times its approved displacement before it is a suspect."""
 
-Price = Callable[[Model, pl.DataFrame, pl.Series, "pl.DataFrame | None"], pl.Series]
-"""``price(model, predictions, p, labels)``: cost of each logged decision, realised where the label is known, else its
-expectation when ``p`` is the true probability."""
 
-
-@dataclass(frozen=True, slots=True)
-class Diagnosed:
-    """A signature that fired on a source window: the repair, and the frame it gives."""
-
-    repair: Repair
-    frame: pl.DataFrame | None
-    before: float
-    after: float
-    confidence: float
-    detail: str
-    invertible: bool
-    evidence: str
-
-
-@dataclass(frozen=True)
-class Case:
-    """All that is known when an incident is judged.
+class Proof(NamedTuple):
+    """The number that speaks against a suspect, and where it is recorded.
 
     Attributes:
-        windows: Run windows of the incident, first alarm to now.
-        findings: Alarms and notices of those windows.
-        tests: Mechanism evidence by (asset, own window).
-        releases: Release evidence by model name, newest last.
-        diagnosed: Signatures that fired, by (source, own window).
-        accepted: Last accepted mechanism per asset.
-        failed: Deliveries that failed: asset to (window, message, whether its code had changed).
-        labelled: Windows with labels before the incident, oldest first.
-        ref: Writes an asset's dataset reference.
-        blame: Writes what answers for an asset's mechanism: its dataset, or the deployment that makes predictions.
+        record: Id of the evidence or finding.
+        value: Name of the number in it.
+        number: The number; None when the record holds words.
+        test: What was done to get it.
     """
 
-    incident: str
-    windows: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    tests: Mapping[tuple[str, str], Evidence]
-    releases: Mapping[str, Sequence[Evidence]]
-    diagnosed: Mapping[tuple[str, str], Diagnosed]
-    accepted: Mapping[str, Mechanism]
-    failed: Mapping[str, tuple[str, str, bool]]
-    labelled: tuple[str, ...]
-    replay: Replay
-    models: tuple[Model, ...]
-    ref: Callable[[str], str]
-    blame: Callable[[str], str]
-    owner: Callable[[str], str]
-    side: Callable[[str], str]
-    price: Price
-    harm: Callable[[str, str, Mechanism], Mapping[str, float]]
-
-    @property
-    def assets(self) -> Mapping[str, Asset]:
-        """The project's assets by name."""
-        return self.replay.assets
-
-    def of(self, asset: str) -> list[Finding]:
-        """The findings about one asset."""
-        names = (self.ref(asset), self.blame(asset))
-        return [finding for finding in self.findings if finding.subject in names]
-
-    @property
-    def named(self) -> Mapping[str, str]:
-        """Asset names by the references that findings use; a model stands for its labels, which judge it."""
-        named = {write(name): name for name in self.assets for write in (self.ref, self.blame)}
-        return named | {self.ref(model.name).replace("dataset:", "model:"): model.labels for model in self.models}
-
-    @property
-    def broken(self) -> bool:
-        """Whether something is wrong that weather and customers do not do: an alarm on structure, code or parts."""
-        return any(
-            finding.severity == "alarm"
-            and finding.monitor not in ("performance", "distribution", "business")
-            and not self.burst(finding)
-            for finding in self.findings
-        )
-
-    def burst(self, finding: Finding) -> bool:
-        """Whether a finding is of more rows than usual that are well formed and new: more happened, no copy was loaded.
-
-        Copies show as duplicates, repeats, times outside of the window or keys that match nothing.
-        """
-        if finding.monitor != "structure" or finding.metric != "rows":
-            return False
-        if finding.value is None or finding.expected is None or finding.value <= finding.expected:
-            return False
-        own = [item for item in self.findings if item.subject == finding.subject and item.window == finding.window]
-        return not any(item.monitor in ("structure", "signature") and item.metric != "rows" for item in own)
-
-    def keys(self, asset: str) -> list[str]:
-        """An asset's own windows in the incident."""
-        lag = self.assets[asset].lag
-        calendar = self.replay.calendar
-        return [calendar.shift(calendar.window(key), -lag).key for key in self.windows]
+    record: str
+    value: str
+    number: float | None
+    test: str
 
 
 @dataclass(frozen=True)
@@ -134,37 +53,15 @@ class Weighed:
     since: str = ""
     kind: Literal["code", "source", "release", "world", "none"] = "code"
     causes: tuple[str, ...] = ()
+    proof: Proof | None = None
 
     def subject(self, case: Case) -> str:
         """What is blamed: the deployment for what a server loaded, otherwise the asset whose code or rows failed."""
         return case.blame(self.asset) if self.kind == "release" else case.ref(self.asset)
 
 
-def weigh(case: Case) -> list[Weighed]:
-    """Weigh every asset that can have caused the incident's symptoms, heaviest first."""
-    scope = _scope(case)
-    found = [
-        _recomputable(case, name) if case.assets[name].recomputable else _source(case, name)
-        for name in case.assets
-        if name in scope
-    ]
-    found = _explain_failures(case, found)
-    if not any(item.weight > 0 and item.kind in ("code", "release") for item in found):
-        found = _by_elimination(case, found)
-    return sorted(found, key=lambda item: (item.exonerated, -item.weight))
-
-
-def _scope(case: Case) -> set[str]:
-    named = case.named
-    seeds = {named[finding.subject] for finding in case.findings if finding.subject in named} | set(case.failed)
-    seeds |= {model.predictions for model in case.models} | {model.labels for model in case.models}
-    scope = set(seeds)
-    for seed in seeds:
-        scope |= case.replay.ancestors(seed)
-    return scope
-
-
-def _recomputable(case: Case, name: str) -> Weighed:
+def recomputable(case: Case, name: str) -> Weighed:
+    """Weigh an asset whose code can be run again: by its exact mechanism tests and what the difference does."""
     tests = [case.tests[(name, key)] for key in case.keys(name) if (name, key) in case.tests]
     if not tests:
         return Weighed(name, "", -4.0, False, "no window of it could be tested")
@@ -223,6 +120,7 @@ def _recomputable(case: Case, name: str) -> Weighed:
         since=since,
         kind="release" if parts else "code",
         causes=causes,
+        proof=Proof(worst.id, _stronger(values, "share"), share, "exact mechanism test"),
     )
 
 
@@ -240,6 +138,11 @@ def _severity(test: Evidence) -> float:
 def _shown(values: Mapping[str, Any], name: str) -> float:
     """Return what a change of code does, in the window or in those before it that it was tried on."""
     return max(float(values.get(name, 0.0)), float(values.get(f"past_{name}", 0.0)))
+
+
+def _stronger(values: Mapping[str, Any], name: str) -> str:
+    past = f"past_{name}"
+    return past if float(values.get(past, 0.0)) > float(values.get(name, 0.0)) else name
 
 
 def _approved(case: Case, model: Model, numbers: Mapping[str, float]) -> str | None:
@@ -304,7 +207,8 @@ def _effect_text(numbers: Mapping[str, float], link: str = " and ") -> str:
     return f"{link}{', '.join(said)}" if said else ""
 
 
-def _source(case: Case, name: str) -> Weighed:
+def source(case: Case, name: str) -> Weighed:
+    """Weigh a source: by the signature of a fault, else by what its monitors found."""
     fired = [(key, case.diagnosed[(name, key)]) for key in case.keys(name) if (name, key) in case.diagnosed]
     findings = case.of(name)
     causes = tuple(finding.id for finding in findings) + tuple(item.evidence for _, item in fired)
@@ -314,7 +218,7 @@ def _source(case: Case, name: str) -> Weighed:
     if missing:
         return Weighed(
             name, "missing", 3.0, False, missing[0].detail, {"missing": 1.0}, causes=causes,
-            since=missing[0].window, kind="source",
+            since=missing[0].window, kind="source", proof=_seen(missing[0]),
         )  # fmt: skip
     structural = [finding for finding in findings if finding.severity == "alarm" and not case.burst(finding)]
     if structural:
@@ -329,15 +233,20 @@ def _source(case: Case, name: str) -> Weighed:
             since=worst.window,
             kind="source",
             causes=causes,
+            proof=_seen(worst),
         )
     if findings:
         worst = max(findings, key=lambda finding: finding.score)
         return Weighed(
             name, "abnormal_values", -1.5 + min(3.0, math.log(max(1.0, worst.score / 2))), False,
             f"its values are unusual ({worst.metric}, exceedance {worst.score:.1f}), but no fault has that signature",
-            {"exceedance": worst.score}, since=worst.window, kind="source", causes=causes,
+            {"exceedance": worst.score}, since=worst.window, kind="source", causes=causes, proof=_seen(worst),
         )  # fmt: skip
     return Weighed(name, "", -5.0, True, "its tables look as they always did", kind="source")
+
+
+def _seen(finding: Finding) -> Proof:
+    return Proof(finding.id, "score", finding.score, f"{finding.monitor} monitor")
 
 
 def _fired(
@@ -377,88 +286,5 @@ def _fired(
         since=min(key for key, _ in fired),
         kind="source",
         causes=causes,
+        proof=Proof(best.evidence, "before", best.before, "source signature"),
     )
-
-
-def _explain_failures(case: Case, found: list[Weighed]) -> list[Weighed]:
-    """A delivery that failed blames its own code if that changed, otherwise what it read."""
-    result = list(found)
-    for name, (window, message, changed) in case.failed.items():
-        weight = 4.0 if changed else 0.5
-        made = Weighed(
-            name,
-            "transform_code" if case.assets[name].recomputable else "missing",
-            weight if case.assets[name].recomputable else 3.5,
-            False,
-            f"it was not delivered: {message}",
-            {"failed": 1.0},
-            Plan(mechanisms={name: case.accepted[name]}) if changed and name in case.accepted else None,
-            since=window,
-            kind="code" if case.assets[name].recomputable else "source",
-        )
-        result = [item for item in result if item.asset != name or item.weight > made.weight]
-        if not any(item.asset == name for item in result):
-            result.append(made)
-    return result
-
-
-def _by_elimination(case: Case, found: list[Weighed]) -> list[Weighed]:
-    """No code changed: what is structurally wrong downstream must have come in by a source.
-
-    Each unexplained alarm points at the sources that its column or its join came from; the votes say which source is
-    meant, even one whose own table looks in order because the rows that are missing left no trace there.
-    """
-    if not case.broken:
-        return found
-    votes = _votes(case)
-    total = sum(votes.values())
-    result = []
-    for item in found:
-        share = votes.get(item.asset, 0.0) / total if total else 0.0
-        if item.kind != "source" or not share:
-            result.append(item)
-        elif item.exonerated and share >= MAJORITY:
-            reason = f"its own table looks in order, but {share:.0%} of what is wrong downstream came in by it"
-            result.append(
-                replace(item, fault="missing_rows", weight=0.5 + 3 * share, exonerated=False, reason=reason,
-                        numbers={"votes": share}, since=case.keys(item.asset)[0])
-            )  # fmt: skip
-        else:
-            result.append(replace(item, weight=item.weight + 1.0 + 3 * share))
-    return result
-
-
-MAJORITY = 0.6
-_POINTING = ("structure", "schema", "labels", "contract")
-
-
-def _votes(case: Case) -> dict[str, float]:
-    votes: dict[str, float] = {}
-    for finding in case.findings:
-        asset = case.named.get(finding.subject)
-        if asset is None or finding.severity != "alarm" or finding.monitor not in _POINTING or case.burst(finding):
-            continue
-        sources = _origins(case, asset, finding.metric)
-        for source in sources:
-            votes[source] = votes.get(source, 0.0) + 1.0 / len(sources)
-    return votes
-
-
-def _origins(case: Case, asset: str, metric: str) -> set[str]:
-    """Follow a metric's column, or a join, up to the sources; where a column is made, to all that it was made from."""
-    made = case.assets[asset]
-    if not made.recomputable or not made.reads:
-        return {asset}
-    kind, _, name = metric.partition(".")
-    if kind == "key_match" and name in made.parents:
-        return _origins(case, name, "rows")
-    holders = [parent for parent in made.parents if name and _has(case, parent, name)]
-    return {source for parent in holders or made.parents for source in _origins(case, parent, metric)}
-
-
-def _has(case: Case, asset: str, column: str) -> bool:
-    for key in reversed(case.keys(asset)):
-        frame = case.replay.observed(asset, key)
-        if frame is not None:
-            return column in frame.columns
-    return False

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from headwater.core.errors import DataError
-from headwater.core.records import Finding, Remedy, Step, Suspect, Verdict
-from headwater.stats.tables import compare
+from headwater.core.records import Finding, Remedy, Suspect, Verdict
+from headwater.triage.case import Case
+from headwater.triage.chain import Keep, chain
 from headwater.triage.effect import effect
 from headwater.triage.remedies import choose
-from headwater.triage.replay import Plan
-from headwater.triage.suspects import Case, Weighed, weigh
+from headwater.triage.suspects import Weighed
+from headwater.triage.weighing import weigh
 
 CERTAIN = 0.5
 """Below this probability nobody is named: the verdict is undetermined and says what would tell."""
@@ -21,11 +21,16 @@ WORLD_WINDOWS = 3
 """Concept change is never claimed on fewer windows of raised loss."""
 
 
-def judge(case: Case, time: datetime) -> Verdict:
+def judge(case: Case, time: datetime, keep: Keep = lambda _: None) -> Verdict:
     """Judge one incident on all the evidence so far.
 
     The weights are log-linear and set by hand (Headwater's design notes, triage section 1): they rank well, but the
     probabilities are not calibrated before about a hundred labelled incidents exist.
+
+    Args:
+        case: What is known.
+        time: When it is judged.
+        keep: Told of every number of the chain that is measured here, so that it is stored and can be recomputed.
     """
     suspects = [item for item in weigh(case) if item.kind == "none" or _path(case, item.asset)]
     world = _world(case)
@@ -42,7 +47,7 @@ def judge(case: Case, time: datetime) -> Verdict:
         "causes": tuple(finding.id for finding in case.findings if finding.severity == "alarm"),
     }
     if best < len(suspects) and chances[best] >= CERTAIN:
-        return _named(case, suspects[best], chances[best], common)
+        return _named(case, suspects[best], chances[best], common, keep)
     if best == len(suspects) and chances[best] >= CERTAIN:
         return _nobody(case, "world", chances[best], common)
     if best == len(suspects) + 1 and chances[best] >= CERTAIN:
@@ -107,7 +112,7 @@ def _listed(case: Case, item: Weighed, chance: float) -> Suspect:
     )
 
 
-def _named(case: Case, culprit: Weighed, chance: float, common: dict[str, Any]) -> Verdict:
+def _named(case: Case, culprit: Weighed, chance: float, common: dict[str, Any], keep: Keep) -> Verdict:
     priced = effect(case, culprit.plan)
     remedy = choose(case, culprit, chance, priced)
     start = culprit.since or case.windows[0]
@@ -124,66 +129,13 @@ def _named(case: Case, culprit: Weighed, chance: float, common: dict[str, Any]) 
         confidence=round(chance, 4),
         text=text,
         start_window=start,
-        chain=_chain(case, culprit),
+        chain=chain(case, culprit, _path(case, culprit.asset), common["time"], keep),
         effect=priced,
         remedy=remedy,
         prevention=_prevention(case, culprit),
         next_test="",
         **common,
     )
-
-
-def _chain(case: Case, culprit: Weighed) -> tuple[Step, ...]:
-    """Follow the fault from the culprit to the symptom, with the number that each hop shows."""
-    steps: list[Step] = []
-    plan = culprit.plan
-    command = f"headwater why {case.incident}"
-    for place, name in enumerate(_path(case, culprit.asset)):
-        key = case.keys(name)[-1]
-        if place == 0:
-            test, value, text = _first_test(culprit)
-        else:
-            test, value, text = _hop(case, name, key, plan)
-        made = case.replay.made(name, key)
-        steps.append(
-            Step(
-                subject=culprit.subject(case) if place == 0 else case.ref(name),
-                side=case.side(name),
-                owner=case.owner(name),
-                test=test,
-                value=value,
-                text=text,
-                command=command,
-                versions={} if made is None else {"mechanism": made.id[:12], "window": key},
-                causes=culprit.causes if place == 0 else (),
-            )
-        )
-    return tuple(steps)
-
-
-def _first_test(culprit: Weighed) -> tuple[str, float | None, str]:
-    if culprit.kind in ("code", "release"):
-        return "exact mechanism test", culprit.numbers.get("share"), culprit.reason
-    return "source signature", culprit.numbers.get("exceedance"), culprit.reason
-
-
-def _hop(case: Case, name: str, key: str, plan: Plan | None) -> tuple[str, float | None, str]:
-    tested = case.tests.get((name, key))
-    itself = float(tested.values.get("share", 0.0)) if tested is not None else 0.0
-    innocent = "given its parents it did what it always did" if itself == 0 else f"differs itself in {itself:.1%}"
-    if plan is None:
-        return "exact mechanism test", itself, innocent
-    observed = case.replay.observed(name, key)
-    try:
-        repaired = case.replay.value(name, key, plan)
-    except DataError as error:
-        return "replay", None, f"cannot be replayed: {error.message}"
-    if observed is None or repaired is None:
-        return "replay", None, "no table of this window"
-    difference = compare(observed, repaired, case.assets[name].key)
-    worst = ", ".join(f"{column} {share:.0%}" for column, share in list(difference.columns.items())[:3])
-    changed = f"repairing the culprit changes {difference.share:.1%} of its cells" + (f" ({worst})" if worst else "")
-    return "replay with the culprit repaired", difference.share, f"{changed}; {innocent}"
 
 
 def _prevention(case: Case, culprit: Weighed) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from headwater.core.project import Model, Project, arguments
 from headwater.core.records import Evidence, Finding
 from headwater.mlops.outcome import row_costs
 from headwater.mlops.serving import predict
+from headwater.triage.case import Case, Diagnosed, Failed
 from headwater.triage.mechanism import examine, harm
-from headwater.triage.suspects import Case, Diagnosed
 from unit.triage.pipelines import DAYS, Function, Pipeline, day
 
 PER_DAY = 40
@@ -162,7 +162,7 @@ class Shop(Pipeline):
             },
             diagnosed=diagnosed or {},
             accepted=good,
-            failed=failed or {},
+            failed={name: Failed(*told) for name, told in (failed or {}).items()},
             labelled=tuple(labelled),
             replay=replay,
             models=models,

@@ -6,10 +6,12 @@ import pytest
 from headwater.core.assets import Mechanism
 from headwater.core.records import Effect
 from headwater.stats.repairs import Repair
+from headwater.triage.case import Diagnosed
 from headwater.triage.effect import effect
 from headwater.triage.remedies import choose
-from headwater.triage.suspects import Diagnosed, Weighed, weigh
+from headwater.triage.suspects import Weighed
 from headwater.triage.verdict import judge
+from headwater.triage.weighing import weigh
 from unit.triage.pipelines import day
 from unit.triage.shop import NOW, Shop, finding, ref
 

@@ -8,8 +8,9 @@ import pytest
 from headwater.core.assets import Mechanism
 from headwater.core.records import Verdict
 from headwater.stats.repairs import Repair
-from headwater.triage.suspects import Diagnosed, weigh
+from headwater.triage.case import Diagnosed
 from headwater.triage.verdict import judge
+from headwater.triage.weighing import weigh
 from unit.triage.pipelines import day, made, source
 from unit.triage.shop import NOW, Shop, finding, ref
 
@@ -78,7 +79,8 @@ def test_the_fault_is_named_after_the_layer(asset, function, fault, side):
 
 
 def test_the_chain_leads_from_the_culprit_to_the_decisions_and_each_hop_has_its_number():
-    found = judge(changed().case(4, 5, findings=[ALARM]), NOW)
+    kept = {}
+    found = judge(changed().case(4, 5, findings=[ALARM]), NOW, lambda item: kept.update({item.id: item}))
     assert [step.subject for step in found.chain] == [
         ref("orders"), ref("features"), ref("refund_served"), ref("refund_predictions"),
     ]  # fmt: skip
@@ -91,7 +93,12 @@ def test_the_chain_leads_from_the_culprit_to_the_decisions_and_each_hop_has_its_
         assert 0 < step.value < 1
         assert "given its parents it did what it always did" in step.text
         assert step.versions["window"] == day(5)
-    assert all(step.command == "headwater why incident:shop/1" for step in found.chain)
+    for step in hops:
+        (made,) = [kept[cause] for cause in step.causes]
+        assert step.command == f"headwater recompute {made.id[:12]} share"
+        assert (made.type, made.subject, made.window) == ("replay", step.subject, day(5))
+        assert made.values["share"] == step.value
+    assert first.command.removesuffix(" share").rpartition(" ")[2] in {cause[:12] for cause in first.causes}
 
 
 def test_a_harmless_refactor_is_cleared_by_name_beside_the_culprit():

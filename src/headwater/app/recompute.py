@@ -1,0 +1,286 @@
+"""Compute a recorded number again, from the data, code and ledger as they stood when it was recorded.
+
+Nothing is computed in another way here than by the line: the project is put back to that moment and asked again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from headwater.app.arrival import diagnosis
+from headwater.app.evidence import OF_DELIVERIES, mechanisms, outcomes, release
+from headwater.app.judging import case, signature, signature_finding
+from headwater.app.line import Line
+from headwater.app.running import contract_results, one
+from headwater.core.assets import Mechanism
+from headwater.core.canonical import digest, plain
+from headwater.core.errors import DataError, UnknownName, UsageError
+from headwater.core.ports import Record
+from headwater.core.records import Evidence, Finding
+from headwater.dataops.delivery import Delivery, read_parents
+from headwater.observe.monitors import evaluate
+from headwater.stats.stacking import stack
+from headwater.triage.chain import replayed
+from headwater.triage.replay import Plan
+from headwater.triage.weighing import weigh
+
+SHORTEST = 4
+"""Characters of an id that must be given at least."""
+_EXACT = 1e-9
+_JUDGED = ("severity", "score", "value", "expected")
+
+
+def recompute(line: Line, name: str, value: str | None = None) -> dict[str, Any]:
+    """Compute the values of a piece of evidence, or of a finding, again and lay them beside the recorded ones.
+
+    Args:
+        line: The project.
+        name: The id of the evidence or finding, or an unambiguous beginning of it.
+        value: The one value to compare; all of them unless said otherwise.
+
+    Raises:
+        UnknownName: There is no such record, or no such value in it.
+        LedgerBroken: There is no such record, and the ledger was tampered with.
+        DataError: It cannot be computed again, and why.
+    """
+    records = [record for record in line.services.ledger.read() if record.kind in ("evidence", "finding")]
+    record, whole = _find(line, records, name)
+    line.refresh()
+    if record.kind == "finding":
+        finding = Finding.of(record.body)
+        recorded = {key: record.body[key] for key in _JUDGED}
+        now = _finding(line, records, record, finding)
+        again = {} if now is None else {key: now.body()[key] for key in _JUDGED}
+        what, window, type_ = finding.subject, finding.window, f"{finding.monitor} {finding.metric}".strip()
+    else:
+        evidence = Evidence.of(record.body)
+        recorded = dict(record.body["values"])
+        again = _again(line, _begin(records, record), evidence)
+        what, window, type_ = evidence.subject, evidence.window, evidence.type
+    lines = _compared(recorded, again, value)
+    return {
+        "id": whole,
+        "kind": record.kind,
+        "type": type_,
+        "subject": what,
+        "window": window,
+        "time": record.time.isoformat(),
+        "values": lines,
+        "same": all(item["same"] for item in lines),
+    }
+
+
+def _find(line: Line, records: Sequence[Record], name: str) -> tuple[Record, str]:
+    if len(name) < SHORTEST:
+        raise UsageError(f"`{name}` is too short an id", hint=f"give at least {SHORTEST} characters of it")
+    low = name.lower()
+    named = [(digest({"kind": record.kind, **record.body}), record) for record in records]
+    found = {whole: record for whole, record in named if whole.startswith(low) or record.id.startswith(low)}
+    if len(found) > 1:
+        some = ", ".join(whole[: len(name) + 4] for whole in list(found)[:4])
+        raise UsageError(f"`{name}` fits {len(found)} records: {some}", hint="give more characters of it")
+    if not found:
+        line.services.ledger.verify()  # evidence that was tampered with has another id now
+        raise UnknownName(
+            f"no evidence or finding `{name}` is in this workspace", hint="ids are shown by headwater why --json"
+        )
+    ((whole, record),) = found.items()
+    return record, whole
+
+
+def _begin(records: Sequence[Record], record: Record) -> int:
+    """Return the place of the first of the records that were made together with this one, without knowing of it."""
+    same = {item.seq for item in records if item.kind == record.kind}
+    seq = record.seq
+    while seq - 1 in same:
+        seq -= 1
+    return seq
+
+
+def _again(line: Line, seq: int, evidence: Evidence) -> dict[str, Any]:
+    measure = _MEASURES.get(evidence.type)
+    if measure is None:
+        raise DataError(
+            f"evidence of the type {evidence.type} cannot be computed again",
+            doing=f"recomputing {evidence.id[:12]}, {evidence.subject} at {evidence.window}",
+            hint="it sums up other records; recompute those",
+        )
+    past = line.then(seq, evidence.time)
+    found: dict[str, Any] = plain(measure(past, evidence) or {})
+    return found
+
+
+def _of_delivery(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
+    name = _asset(past, evidence.subject)
+    if evidence.type == "arrival" and evidence.values["state"] != "COMPLETE":
+        return _failed(past, name, evidence)
+    delivered = _run(past, name, evidence.window)
+    if name not in delivered:
+        raise DataError(f"window {evidence.window} of `{name}` is not stored", doing=f"recomputing {evidence.id[:12]}")
+    look = OF_DELIVERIES[evidence.type]
+    return _picked(look(past, name, delivered[name], delivered), evidence)
+
+
+def _failed(past: Line, name: str, evidence: Evidence) -> Mapping[str, Any] | None:
+    asset = past.assets[name]
+    failed = [run for run in past.state.graph.runs(evidence.subject) if run.state == "FAIL"]
+    made = next((run.mechanism for run in reversed(failed) if evidence.window in run.windows), None)
+    if not asset.recomputable or made is None:
+        raise DataError(
+            f"the delivery of `{name}` for {evidence.window} failed outside of this project's code",
+            doing=f"recomputing {evidence.id[:12]}",
+            hint="what a source did then cannot be run again; the record says what was seen",
+        )
+    delivery = one(past, asset, made, past.calendar.window(evidence.window), "recompute", conflict=True)
+    return _picked(OF_DELIVERIES["arrival"](past, name, delivery, {}), evidence)
+
+
+def _run(past: Line, name: str, key: str) -> dict[str, Delivery]:
+    """Put the delivery of a window together again from what is stored, and those of its parents in the same run."""
+    own = _stored(past, name, key)
+    if own is None:
+        return {}
+    found = {name: own}
+    if ".." in own.window.key:
+        last = own.window.key.split("..")[-1]
+        for parent in past.assets[name].parents:
+            there = [item for item in past.services.tables.keys(parent) if item <= last]
+            if there and (made := _stored(past, parent, there[-1])) is not None:
+                found[parent] = made
+    return found
+
+
+def _stored(past: Line, name: str, key: str) -> Delivery | None:
+    asset, ref, tables = past.assets[name], past.ref(name), past.services.tables
+    run = past.state.graph.run_of(ref, key) if ref in past.state.graph else None
+    if run is None:
+        return None
+    keys = list(run.windows) if len(run.windows) > 1 else [key]
+    pieces = {item: frame for item in keys if (frame := tables.read(name, [item])) is not None}
+    if not pieces:
+        return None
+    if len(keys) > 1:
+        window = past.calendar.span(keys[0], keys[-1])
+        return Delivery(name, window, "COMPLETE", run.mechanism, frame=stack(list(pieces.values())), pieces=pieces)
+    window = past.calendar.window(key)
+    parents, inputs = read_parents(past.calendar, asset, past.assets, tables, window)
+    made = Delivery(name, window, "COMPLETE", run.mechanism, inputs, frame=pieces[key], parents=parents, pieces=pieces)
+    return replace(made, checks=tuple(contract_results(past, asset, pieces[key], window, parents)))
+
+
+def _mechanism(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
+    return _picked(mechanisms(past, [(_asset(past, evidence.subject), evidence.window)]), evidence)
+
+
+def _release(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
+    models = past.project.models.values()
+    return _picked((item for model in models for item in release(past, model, evidence.window)), evidence)
+
+
+def _outcome(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
+    models = past.project.models.values()
+    return _picked((item for model in models for item in outcomes(past, model, evidence.window)), evidence)
+
+
+def _signature(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
+    since, newest = str(evidence.values["since"]), bool(evidence.values["newest"])
+    made = signature(past, _asset(past, evidence.subject), evidence.window, since, newest=newest)
+    return None if made is None else made.values
+
+
+def _replay(past: Line, evidence: Evidence) -> Mapping[str, Any]:
+    told = evidence.values["plan"]
+    replay = past.replay()
+    made = {name: Mechanism(**item) for name, item in told["mechanisms"].items()}
+    frames = {}
+    for name, key in told["frames"]:
+        if name in made:
+            frames[(name, key)] = replay.rerun(name, key, made[name])
+        elif (found := diagnosis(past, name, key, told["since"])) is not None and found.frame is not None:
+            frames[(name, key)] = found.frame
+    plan = Plan(mechanisms=made, frames=frames)
+    return {**replayed(replay, _asset(past, evidence.subject), evidence.window, plan), "plan": told}
+
+
+def _elimination(past: Line, evidence: Evidence) -> Mapping[str, Any]:
+    incident = past.state.incidents.get(evidence.values["incident"])
+    judged = weigh(case(past, incident, evidence.window))
+    name = _asset(past, evidence.subject)
+    votes = next((item.numbers["votes"] for item in judged if item.asset == name and "votes" in item.numbers), None)
+    return {"votes": votes, "incident": incident.id}
+
+
+_MEASURES: Mapping[str, Callable[[Line, Evidence], Mapping[str, Any] | None]] = {
+    **dict.fromkeys(OF_DELIVERIES, _of_delivery),
+    **dict.fromkeys(("performance", "business", "unmeasured"), _outcome),
+    "mechanism": _mechanism,
+    "release": _release,
+    "signature": _signature,
+    "replay": _replay,
+    "elimination": _elimination,
+}
+
+
+def _asset(past: Line, subject: str) -> str:
+    found = next((name for name in past.assets if subject in (past.ref(name), past.blame(name))), None)
+    if found is None:
+        raise DataError(
+            f"{subject} is not in this project any more", hint="put it back to recompute what was said of it"
+        )
+    return found
+
+
+def _picked(made: Iterable[Evidence], evidence: Evidence) -> Mapping[str, Any] | None:
+    wanted = (evidence.type, evidence.subject, evidence.window)
+    return next((item.values for item in made if (item.type, item.subject, item.window) == wanted), None)
+
+
+def _finding(line: Line, records: Sequence[Record], record: Record, finding: Finding) -> Finding | None:
+    """Measure what a finding was made from again, and let its monitor look at it."""
+    begin = _begin(records, record)
+    named = {digest({"kind": item.kind, **item.body}): item for item in records if item.seq < begin}
+    causes = [named[cause] for cause in finding.causes if cause in named]
+    if not causes:
+        raise DataError(f"the evidence of finding {finding.id[:12]} is not in the ledger")
+    again = {}
+    for cause in causes:
+        evidence = Evidence.of(cause.body)
+        again[evidence.id] = replace(evidence, values=_again(line, _begin(records, cause), evidence))
+    if finding.monitor == "signature":
+        return signature_finding(next(iter(again.values())))
+    first = min(_begin(records, cause) for cause in causes)
+    seen = [Evidence.of(item.body) for item in records if item.kind == "evidence" and first <= item.seq < begin]
+    past = line.then(begin, finding.time)
+    told = [again.get(item.id, item) for item in seen]
+    place = (finding.monitor, finding.subject, finding.window, finding.metric)
+    found = evaluate(told, past.state.history, past.calendar, finding.time)
+    return next((item for item in found if (item.monitor, item.subject, item.window, item.metric) == place), None)
+
+
+def _compared(recorded: Mapping[str, Any], again: Mapping[str, Any], value: str | None) -> list[dict[str, Any]]:
+    names = [*recorded, *(name for name in again if name not in recorded)]
+    if value is not None and value not in names:
+        raise UnknownName.of("value", value, names)
+    return [
+        {
+            "value": name,
+            "recorded": recorded.get(name),
+            "recomputed": again.get(name),
+            "same": name in recorded and name in again and _same(recorded[name], again[name]),
+        }
+        for name in names
+        if value in (None, name)
+    ]
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return math.isclose(one, other, rel_tol=_EXACT, abs_tol=_EXACT)
+    return bool(one == other)

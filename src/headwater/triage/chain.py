@@ -1,0 +1,121 @@
+"""The evidence chain: from the culprit to the symptom, a number per hop and the command that computes it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from headwater.core.errors import DataError
+from headwater.core.records import Evidence, Step
+from headwater.stats.tables import compare
+from headwater.triage.case import Case
+from headwater.triage.replay import Plan, Replay
+from headwater.triage.suspects import Proof, Weighed
+
+Keep = Callable[[Evidence], None]
+"""Told of evidence that is to be stored."""
+NAMED = 12
+"""How much of an evidence's id a command names it by; any unambiguous beginning will do."""
+
+
+def chain(case: Case, culprit: Weighed, path: Sequence[str], time: datetime, keep: Keep) -> tuple[Step, ...]:
+    """Follow the fault along a lineage path, with the number that each hop shows.
+
+    A hop without a number (its window was not delivered, say) names the command that judges the case.
+    """
+    steps: list[Step] = []
+    for place, name in enumerate(path):
+        key = case.keys(name)[-1]
+        proof, text = _first(case, culprit, time, keep) if place == 0 else _hop(case, culprit, name, key, time, keep)
+        made = case.replay.made(name, key)
+        causes = culprit.causes if place == 0 else ()
+        steps.append(
+            Step(
+                subject=culprit.subject(case) if place == 0 else case.ref(name),
+                side=case.side(name),
+                owner=case.owner(name),
+                test=proof.test,
+                value=proof.number,
+                text=text,
+                command=_command(case, proof),
+                versions={} if made is None else {"mechanism": made.id[:12], "window": key},
+                causes=tuple(dict.fromkeys((*causes, *([proof.record] if proof.record else [])))),
+            )
+        )
+    return tuple(steps)
+
+
+def _command(case: Case, proof: Proof) -> str:
+    if not proof.record:
+        return f"headwater why {case.incident}"
+    return f"headwater recompute {proof.record[:NAMED]} {proof.value}"
+
+
+def _first(case: Case, culprit: Weighed, time: datetime, keep: Keep) -> tuple[Proof, str]:
+    if culprit.proof is not None:
+        return culprit.proof, culprit.reason
+    if "votes" not in culprit.numbers:
+        return Proof("", "", None, "delivery"), culprit.reason
+    votes = round(culprit.numbers["votes"], 9)
+    made = Evidence(
+        type="elimination",
+        subject=case.ref(culprit.asset),
+        window=case.windows[-1],
+        values={"votes": votes, "incident": case.incident},
+        time=time,
+    )
+    keep(made)
+    return Proof(made.id, "votes", votes, "elimination"), culprit.reason
+
+
+def _hop(case: Case, culprit: Weighed, name: str, key: str, time: datetime, keep: Keep) -> tuple[Proof, str]:
+    tested = case.tests.get((name, key))
+    itself = 0.0 if tested is None else float(tested.values.get("share", 0.0))
+    innocent = "given its parents it did what it always did" if itself == 0 else f"differs itself in {itself:.1%}"
+    if culprit.plan is None:
+        if tested is None:
+            return Proof("", "", None, "exact mechanism test"), "no window of it could be tested"
+        return Proof(tested.id, "share", itself, "exact mechanism test"), innocent
+    values = replayed(case.replay, name, key, culprit.plan)
+    made = Evidence(
+        type="replay",
+        subject=case.ref(name),
+        window=key,
+        values=values | {"plan": _told(culprit.plan, case.keys(culprit.asset)[0])},
+        time=time,
+        causes=culprit.causes,
+    )
+    keep(made)
+    if values["share"] is None:
+        return Proof(made.id, "problem", None, "replay"), values["problem"]
+    worst = ", ".join(f"{column} {share:.0%}" for column, share in list(values["columns"].items())[:3])
+    changed = f"repairing the culprit changes {values['share']:.1%} of its cells" + (f" ({worst})" if worst else "")
+    return Proof(made.id, "share", values["share"], "replay with the culprit repaired"), f"{changed}; {innocent}"
+
+
+def _told(plan: Plan, since: str) -> dict[str, Any]:
+    """Write a plan down, so that it can be carried out again: its frames are computed anew from what they are of."""
+    return {
+        "mechanisms": {name: {"code": made.code, "parts": dict(made.parts)} for name, made in plan.mechanisms.items()},
+        "frames": sorted([name, key] for name, key in plan.frames),
+        "since": since,
+    }
+
+
+def replayed(replay: Replay, asset: str, key: str, plan: Plan) -> dict[str, Any]:
+    """Measure what a plan changes in one window of an asset.
+
+    Returns:
+        Evidence values: ``share`` of cells that differ from what was stored and the ``columns`` they are in; where
+        nothing can be compared ``share`` is None and ``problem`` says why.
+    """
+    observed = replay.observed(asset, key)
+    try:
+        repaired = replay.value(asset, key, plan)
+    except DataError as error:
+        return {"share": None, "problem": f"cannot be replayed: {error.message}"}
+    if observed is None or repaired is None:
+        return {"share": None, "problem": "no table of this window"}
+    difference = compare(observed, repaired, replay.assets[asset].key)
+    return {"share": difference.share, "columns": dict(difference.columns)}

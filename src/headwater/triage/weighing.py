@@ -1,0 +1,118 @@
+"""Weigh all suspects of a case together: who is in question, what failed, and what is left by elimination."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from headwater.triage.case import Case
+from headwater.triage.replay import Plan
+from headwater.triage.suspects import Proof, Weighed, recomputable, source
+
+
+def weigh(case: Case) -> list[Weighed]:
+    """Weigh every asset that can have caused the incident's symptoms, heaviest first."""
+    scope = _scope(case)
+    found = [
+        recomputable(case, name) if case.assets[name].recomputable else source(case, name)
+        for name in case.assets
+        if name in scope
+    ]
+    found = _explain_failures(case, found)
+    if not any(item.weight > 0 and item.kind in ("code", "release") for item in found):
+        found = _by_elimination(case, found)
+    return sorted(found, key=lambda item: (item.exonerated, -item.weight))
+
+
+def _scope(case: Case) -> set[str]:
+    named = case.named
+    seeds = {named[finding.subject] for finding in case.findings if finding.subject in named} | set(case.failed)
+    seeds |= {model.predictions for model in case.models} | {model.labels for model in case.models}
+    scope = set(seeds)
+    for seed in seeds:
+        scope |= case.replay.ancestors(seed)
+    return scope
+
+
+def _explain_failures(case: Case, found: list[Weighed]) -> list[Weighed]:
+    """A delivery that failed blames its own code if that changed, otherwise what it read."""
+    result = list(found)
+    for name, (window, message, changed, evidence) in case.failed.items():
+        weight = 4.0 if changed else 0.5
+        made = Weighed(
+            name,
+            "transform_code" if case.assets[name].recomputable else "missing",
+            weight if case.assets[name].recomputable else 3.5,
+            False,
+            f"it was not delivered: {message}",
+            {"failed": 1.0},
+            Plan(mechanisms={name: case.accepted[name]}) if changed and name in case.accepted else None,
+            since=window,
+            kind="code" if case.assets[name].recomputable else "source",
+            proof=Proof(evidence, "state", None, "delivery"),
+        )
+        result = [item for item in result if item.asset != name or item.weight > made.weight]
+        if not any(item.asset == name for item in result):
+            result.append(made)
+    return result
+
+
+def _by_elimination(case: Case, found: list[Weighed]) -> list[Weighed]:
+    """No code changed: what is structurally wrong downstream must have come in by a source.
+
+    Each unexplained alarm points at the sources that its column or its join came from; the votes say which source is
+    meant, even one whose own table looks in order because the rows that are missing left no trace there.
+    """
+    if not case.broken:
+        return found
+    votes = _votes(case)
+    total = sum(votes.values())
+    result = []
+    for item in found:
+        share = votes.get(item.asset, 0.0) / total if total else 0.0
+        if item.kind != "source" or not share:
+            result.append(item)
+        elif item.exonerated and share >= MAJORITY:
+            reason = f"its own table looks in order, but {share:.0%} of what is wrong downstream came in by it"
+            result.append(
+                replace(item, fault="missing_rows", weight=0.5 + 3 * share, exonerated=False, reason=reason,
+                        numbers={"votes": share}, since=case.keys(item.asset)[0], proof=None)
+            )  # fmt: skip
+        else:
+            result.append(replace(item, weight=item.weight + 1.0 + 3 * share))
+    return result
+
+
+MAJORITY = 0.6
+_POINTING = ("structure", "schema", "labels", "contract")
+
+
+def _votes(case: Case) -> dict[str, float]:
+    votes: dict[str, float] = {}
+    for finding in case.findings:
+        asset = case.named.get(finding.subject)
+        if asset is None or finding.severity != "alarm" or finding.monitor not in _POINTING or case.burst(finding):
+            continue
+        sources = _origins(case, asset, finding.metric)
+        for origin in sources:
+            votes[origin] = votes.get(origin, 0.0) + 1.0 / len(sources)
+    return votes
+
+
+def _origins(case: Case, asset: str, metric: str) -> set[str]:
+    """Follow a metric's column, or a join, up to the sources; where a column is made, to all that it was made from."""
+    made = case.assets[asset]
+    if not made.recomputable or not made.reads:
+        return {asset}
+    kind, _, name = metric.partition(".")
+    if kind == "key_match" and name in made.parents:
+        return _origins(case, name, "rows")
+    holders = [parent for parent in made.parents if name and _has(case, parent, name)]
+    return {source for parent in holders or made.parents for source in _origins(case, parent, metric)}
+
+
+def _has(case: Case, asset: str, column: str) -> bool:
+    for key in reversed(case.keys(asset)):
+        frame = case.replay.observed(asset, key)
+        if frame is not None:
+            return column in frame.columns
+    return False
