@@ -58,7 +58,7 @@ class Line:
         if code_stamp(self.config) != self._stamp:
             self.project = load_project(self.config)
             self._stamp = code_stamp(self.config)  # now over what it imports too
-            self._same_project()
+        self._same_project()
         self.contracts = load_contracts(self.config.contracts) if self.config.contracts.is_dir() else {}
         for name in self.contracts:
             if name not in self.project.assets:

@@ -33,6 +33,7 @@ class State:
         pins: Assets rolled back to accepted code: name to {good, bad} code hashes.
         repairs: Parameters of the repair that is applied to a source on arrival: ``repair``, and ``before``, the window
             that normality is learned up to.
+        project: The project whose windows were run; empty before the first run.
         runs: Run windows that were completed, in order of first completion.
         evidence: Newest evidence by type, subject and window.
         findings: Findings by run window.
@@ -48,6 +49,7 @@ class State:
     accepted: dict[str, Mechanism] = field(default_factory=dict)
     pins: dict[str, dict[str, str]] = field(default_factory=dict)
     repairs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    project: str = ""
     runs: dict[str, str] = field(default_factory=dict)
     evidence: dict[tuple[str, str], dict[str, Evidence]] = field(default_factory=lambda: defaultdict(dict))
     findings: dict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
@@ -75,6 +77,7 @@ class State:
         elif record.kind == "accepted":
             self.accepted |= {name: Mechanism(**made) for name, made in body["mechanisms"].items()}
         elif record.kind == "run":
+            self.project = self.project or record.subject
             self.runs[body["window"]] = body["state"]
         elif record.kind == "remedy" and body["state"] in ("applied", "lifted"):
             self._remedy(body)

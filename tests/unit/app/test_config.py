@@ -204,3 +204,19 @@ def test_a_contract_for_nothing_is_refused(folder):
     with pytest.raises(UsageError, match="contract for dataset `rwa` is not in this workspace") as told:
         Workspace.open(folder)
     assert "did you mean `raw`?" in told.value.hint
+
+
+# --- a project and its state ------------------------------------------------------------------------------------------
+def test_a_renamed_project_is_refused_on_its_old_state(shop):
+    shop.edit('Project("shop",', 'Project("other",')
+    for ask in (shop.opened, lambda: shop.run(3), lambda: shop.run(3)):
+        with pytest.raises(
+            ProjectInvalid, match="called `other`, but what is stored was made by project `shop`"
+        ) as told:
+            ask()
+        assert 'Project("shop")' in told.value.hint and "`state:`" in told.value.hint
+    (shop.folder / "headwater.yaml").write_text("module: pipeline.py\nstate: .fresh\n")
+    assert shop.opened().datasets()[0]["dataset"] == "dataset:other/raw_orders"
+    shop.edit('Project("other",', 'Project("shop",')
+    (shop.folder / "headwater.yaml").write_text("module: pipeline.py\n")
+    assert shop.run(3)["failed"] == []
