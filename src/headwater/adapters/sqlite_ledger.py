@@ -166,9 +166,9 @@ class SqliteLedger:
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=self._patience, isolation_level=None, check_same_thread=False, cached_statements=32
-        )
+        if self.path.exists() and not (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
+            return self._connect_to_read()
+        connection = self._connection_to(str(self.path))
         try:
             if self._marks(connection) != (_APPLICATION, _VERSION):
                 self._create(connection)
@@ -177,6 +177,34 @@ class SqliteLedger:
             connection.close()
             raise
         return connection
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        """Open a ledger that this user may not write: beside whoever has it open, else as a file that nobody changes.
+
+        A WAL database cannot be read without the files beside it, which its last user takes away and only a writer
+        may make; without them nobody is writing, so that it may be read as it lies there.
+        """
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        if not wal.exists() or not wal.stat().st_size:
+            with contextlib.suppress(sqlite3.OperationalError):
+                return self._checked("mode=ro")
+            return self._checked("immutable=1")
+        return self._checked("mode=ro")
+
+    def _checked(self, way: str) -> sqlite3.Connection:
+        connection = self._connection_to(f"{self.path.resolve().as_uri()}?{way}", uri=True)
+        try:
+            if self._marks(connection) != (_APPLICATION, _VERSION):
+                raise self._trouble("opening", sqlite3.SQLITE_NOTADB, "an SQLite file of something else")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connection_to(self, name: str, *, uri: bool = False) -> sqlite3.Connection:
+        return sqlite3.connect(
+            name, uri=uri, timeout=self._patience, isolation_level=None, check_same_thread=False, cached_statements=32
+        )
 
     def _create(self, connection: sqlite3.Connection) -> None:
         with self._turn():

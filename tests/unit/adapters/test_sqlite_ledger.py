@@ -256,11 +256,20 @@ def as_nobody(act: Callable[[], object]) -> str:
         return pipe.read()
 
 
-@pytest.fixture
-def readonly_ledger() -> object:
+@pytest.fixture(params=["open elsewhere", "closed", "killed"])
+def readonly_ledger(request: pytest.FixtureRequest) -> object:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ledger = filled(folder / "ledger.db", 3)  # stays open, as the ledger of a running process would
+        ledger = filled(folder / "ledger.db", 3)
+        if request.param == "closed":
+            ledger.close()
+            assert not (folder / "ledger.db-wal").exists()
+        if request.param == "killed":
+            kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+            ledger.close()
+            for left in (*kept, "ledger.db-shm"):
+                (folder / left).write_bytes(kept[left])
+            assert (folder / "ledger.db-wal").stat().st_size
         folder.chmod(0o555)
         for file in folder.iterdir():
             file.chmod(0o444)

@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -304,3 +305,84 @@ def test_a_run_killed_at_any_record_goes_on_where_it_stopped(shop: Path, ask: As
         answer = ask("--project", str(again), "run")
         assert (answer["window"], answer["failed"], answer["alarms"]) == ("2024-01-30", [], [])
         assert contents(again) == wanted
+
+
+AS_NOBODY = """
+import contextlib, io, json, os, sys
+from headwater.cli import main as door
+
+def asked(folder, words):
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+        code = door.attempt(["--project", folder, *words.split()])
+    return words, code, told.getvalue()
+
+folder, spare, *commands = json.load(sys.stdin)
+for words in commands:
+    asked(spare, words)  # imports what it needs while root may read it
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setuid(65534)
+for words in commands:
+    print(json.dumps(asked(folder, words)))
+"""
+
+
+def as_nobody(folder: Path, *commands: str) -> list[tuple[str, int, str]]:
+    """Run commands one after the other as somebody who is not root: each with its exit code and what it printed."""
+    with tempfile.TemporaryDirectory() as name:
+        spare = shutil.copytree(folder, Path(name, "spare"), copy_function=shutil.copyfile)
+        for place, _, _ in os.walk(spare):
+            Path(place).chmod(0o755)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY],
+            input=json.dumps([str(folder), str(spare), *commands]),
+            cwd=folder,
+            text=True,
+            capture_output=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "200"},
+        )
+    assert done.returncode == 0, done.stderr
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def readonly(released: Path) -> Iterator[Path]:
+    """The shop with an incident, in a folder that nobody may write to."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        folder = Path(name, "shop")
+        shutil.copytree(released, folder)
+        edit(folder, RATIO, RATIO + " * 3")
+        assert door.attempt(["--project", str(folder), "run"]) in (0, 1)
+        for place, _, files in os.walk(folder):
+            for file in files:
+                Path(place, file).chmod(0o444)
+            Path(place).chmod(0o555)
+        yield folder
+        for place, _, _ in os.walk(folder):
+            Path(place).chmod(0o755)
+
+
+def test_who_may_only_read_can_ask_everything(readonly: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in readonly.rglob("*")}
+    answers = as_nobody(
+        readonly, "incidents", "why model:shop/refund", "datasets", "trace model:shop/refund@champion",
+        "audit verify --deep", "quarantine list", "remedy 1",
+        "backfill orders --from 2024-01-20 --to 2024-01-20 --dry-run",
+    )  # fmt: skip
+    assert len(answers) == 8
+    for words, code, told in answers:
+        assert code == 0 and "error:" not in told, (words, told)
+    assert {path: path.stat().st_mtime_ns for path in readonly.rglob("*")} == before
+
+
+def test_who_may_only_read_is_told_so_when_writing(readonly: Path) -> None:
+    answers = as_nobody(
+        readonly, "run", "train", "release 1 --by x",
+        "quarantine add orders --from 2024-01-20 --to 2024-01-20 --reason x",
+        "backfill orders --from 2024-01-20 --to 2024-01-20", "sign 1 --side ml --as x", "remedy 1 --apply --by x",
+    )  # fmt: skip
+    assert len(answers) == 7
+    for words, code, told in answers:
+        assert code == 3 and re.search("writable|permission|read-only", told, re.I), (words, code, told)
