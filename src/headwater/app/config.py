@@ -55,9 +55,13 @@ def load_config(folder: Path) -> Config:
     """Read ``headwater.yaml``; raise `ProjectInvalid` with line and hint when it is broken."""
     import yaml
 
+    from headwater.dataops.contract_files import twin_of
+
     file = folder / FILE
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        text = file.read_text(encoding="utf-8")
+        twin = twin_of(yaml.compose(text, Loader=yaml.SafeLoader))
+        found = yaml.safe_load(text) or {}
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectInvalid(f"{file.name} cannot be read: {error}", hint="it must be UTF-8 text") from error
     except RecursionError as error:
@@ -68,6 +72,11 @@ def load_config(folder: Path) -> Config:
         raise ProjectInvalid(
             f"{file.name}{line} is not valid YAML", hint=str(getattr(error, "problem", "") or error)
         ) from error
+    if twin is not None:
+        raise ProjectInvalid(
+            f"{file.name} line {twin.start_mark.line + 1}: `{twin.value}` is written twice",
+            hint="keep one; YAML drops the first",
+        )
     if not isinstance(found, dict):
         raise ProjectInvalid(f"{file.name} is not a mapping", hint="for example `module: pipeline.py`")
     for name, value in found.items():

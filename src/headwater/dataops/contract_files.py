@@ -93,17 +93,28 @@ def _documents(text: str, path: Path) -> Iterator[tuple[Any, Any]]:
         loader.dispose()
 
 
-def _no_twins(node: Any, path: Path) -> None:
+def twin_of(node: Any) -> Any:
+    """Return the node of a key that is written twice in one mapping, anywhere below a node; None when there is none.
+
+    YAML itself would drop the first without a word.
+    """
     if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _no_twins(item, path)
-    elif isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise Place(path, key).wrong(
-                        f"`{key.value}` is written twice", hint="keep one; YAML drops the first"
-                    )
-                seen.add(key.value)
-            _no_twins(value, path)
+        return next((found for item in node.value if (found := twin_of(item)) is not None), None)
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    seen: set[str] = set()
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
+                return key
+            seen.add(key.value)
+        found = twin_of(value)
+        if found is not None:
+            return found
+    return None
+
+
+def _no_twins(node: Any, path: Path) -> None:
+    key = twin_of(node)
+    if key is not None:
+        raise Place(path, key).wrong(f"`{key.value}` is written twice", hint="keep one; YAML drops the first")

@@ -206,6 +206,19 @@ def test_a_contract_for_nothing_is_refused(folder):
     assert "did you mean `raw`?" in told.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("module: pipeline.py\nstate: a\nmodule: other.py\n", 3, "module"),
+        ("gate:\n  auc: 0.6\n  ece: 0.1\n  auc: 0.5\n", 4, "auc"),
+        ("policy: {notify: [{to: a, to: b}]}\n", 1, "to"),
+    ],
+)
+def test_a_setting_that_is_written_twice_is_refused_with_its_line(folder, text, line, key):
+    told = refused(folder, text)
+    assert f"headwater.yaml line {line}: `{key}` is written twice" in told.message and "keep one" in told.hint
+
+
 # --- a project and its state ------------------------------------------------------------------------------------------
 def test_a_renamed_project_is_refused_on_its_old_state(shop):
     shop.edit('Project("shop",', 'Project("other",')
