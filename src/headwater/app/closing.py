@@ -94,6 +94,10 @@ def cleared(line: Line) -> list[dict[str, Any]]:
             )
             if values.get("parts") and not values.get("code_changed"):
                 reason = f"an approved release: moves predictions by {moved:.4f}, as its gate measured"
+            if values.get("approved"):
+                if not values["approved"]["within"]:
+                    continue
+                reason = values["approved"]["text"]
             found.append(
                 {
                     "subject": subject,

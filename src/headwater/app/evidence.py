@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from headwater.app.arrival import normal_keys
 from headwater.app.line import Line
 from headwater.app.profiling import parents_of, profile_of
-from headwater.app.running import Run
+from headwater.app.running import Run, contract_results
 from headwater.core.assets import Asset, Mechanism
 from headwater.core.errors import CorruptTable, HeadwaterError, OutsideError
 from headwater.core.project import Model
 from headwater.core.records import Evidence
-from headwater.dataops.delivery import Delivery
+from headwater.dataops.delivery import Delivery, read_parents
 from headwater.dataops.schema import changes
 from headwater.mlops.outcome import business, performance
 from headwater.mlops.serving import identity
 from headwater.stats.profile import known_values, profile_windows
+from headwater.stats.stacking import stack
 from headwater.triage.mechanism import examine, look_back
 from headwater.triage.replay import Replay
 
@@ -148,13 +150,16 @@ def mechanisms(line: Line, delivered: Iterable[tuple[str, str]]) -> list[Evidenc
     models = list(line.project.models.values())
     found = []
     for name, key in delivered:
-        asset, accepted = line.assets[name], line.state.accepted.get(name)
-        if not asset.recomputable or accepted is None or ".." in key:
+        made = replay.made(name, key)
+        accepted = None if made is None else line.baseline(name, made.code)
+        if made is None or not line.assets[name].recomputable or accepted is None or ".." in key:
             continue
         values = examine(replay, models, name, key, accepted)
         if values is not None:
             if values["code_changed"]:
-                values |= _past(line, replay, name, key, str(values["observed_mechanism"]))
+                values |= _past(line, replay, name, key, made, accepted)
+                if approval := line.approval(name, made.code):
+                    values["approved"] = approval.judged(values)
             found.append(
                 Evidence(
                     type="mechanism",
@@ -181,11 +186,10 @@ def on_probation(line: Line, name: str, mechanism: Mechanism) -> bool:
     return seen < PROBATION[line.calendar.every]
 
 
-def _past(line: Line, replay: Replay, name: str, key: str, mechanism: str) -> dict[str, float]:
+def _past(line: Line, replay: Replay, name: str, key: str, made: Mechanism, accepted: Mechanism) -> dict[str, float]:
     """Look back with code that is new in this window; once for each code."""
     tested = line.state.evidence[("mechanism", line.blame(name))]
-    made, accepted = replay.made(name, key), line.state.accepted[name]
-    if made is None or any(item.values.get("observed_mechanism") == mechanism for item in tested.values()):
+    if any(item.values.get("observed_mechanism") == made.id for item in tested.values()):
         return {}
     past = normal_keys(line, line.assets[name], key)
     return look_back(replay, list(line.project.models.values()), name, past, made, accepted)
@@ -221,3 +225,22 @@ def outcomes(line: Line, model: Model, window: str) -> Iterable[Evidence]:
         except HeadwaterError as error:
             kind, values = "unmeasured", {"metric": kind, "error": error.message}
         yield Evidence(type=kind, subject=subject, window=window, values=values, time=time)
+
+
+def stored(line: Line, name: str, key: str) -> Delivery | None:
+    """Put the delivery of a window together again from what is stored; None when it is not there."""
+    asset, ref, tables = line.assets[name], line.ref(name), line.services.tables
+    run = line.state.graph.run_of(ref, key) if ref in line.state.graph else None
+    if run is None:
+        return None
+    keys = list(run.windows) if len(run.windows) > 1 else [key]
+    pieces = {item: frame for item in keys if (frame := tables.read(name, [item])) is not None}
+    if not pieces:
+        return None
+    if len(keys) > 1:
+        window = line.calendar.span(keys[0], keys[-1])
+        return Delivery(name, window, "COMPLETE", run.mechanism, frame=stack(list(pieces.values())), pieces=pieces)
+    window = line.calendar.window(key)
+    parents, inputs = read_parents(line.calendar, asset, line.assets, tables, window)
+    made = Delivery(name, window, "COMPLETE", run.mechanism, inputs, frame=pieces[key], parents=parents, pieces=pieces)
+    return replace(made, checks=tuple(contract_results(line, asset, pieces[key], window, parents)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from headwater.app.approving import explained
 from headwater.app.evidence import measure, on_probation
 from headwater.app.judging import look_for_signatures, open_or_merge, triage
 from headwater.app.line import Line
@@ -73,8 +74,9 @@ def finish(line: Line, delivered: Run) -> None:
 
 
 def watch(line: Line, evidence: list[Evidence]) -> list[Finding]:
-    """Let every monitor look at new evidence."""
-    return evaluate(evidence, line.state.history, line.calendar, line.services.clock.now())
+    """Let every monitor look at new evidence; what an approved change explains wakes nobody."""
+    findings = evaluate(evidence, line.state.history, line.calendar, line.services.clock.now())
+    return explained(line, evidence, findings)
 
 
 def accept(line: Line, delivered: Run) -> None:

@@ -20,6 +20,7 @@ from headwater.triage.case import Case, Diagnosed, Failed
 from headwater.triage.chain import Keep
 from headwater.triage.incidents import Incident, collapse, move, opening
 from headwater.triage.mechanism import HARM_WINDOWS, harm
+from headwater.triage.replay import Replay
 from headwater.triage.verdict import judge
 
 SURE = 0.5
@@ -205,7 +206,7 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None) 
             for model in models
         },
         diagnosed=diagnosed_at,
-        accepted=dict(line.state.accepted),
+        accepted={name: good for name in line.state.accepted if (good := _good(line, replay, name, run)) is not None},
         failed=failed,
         labelled=tuple(labelled),
         replay=replay,
@@ -217,6 +218,13 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None) 
         price=_price,
         harm=graded,
     )
+
+
+def _good(line: Line, replay: Replay, name: str, run: str) -> Mechanism | None:
+    """The mechanism to go back to from what an asset last ran with."""
+    key = line.calendar.shift(line.calendar.window(run), -line.assets[name].lag).key
+    made = replay.made(name, key) or line.mechanism(name)
+    return line.state.accepted[name] if made is None else line.baseline(name, made.code)
 
 
 def _labelled(line: Line, before: str) -> list[str]:

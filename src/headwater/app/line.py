@@ -24,6 +24,7 @@ from headwater.core.windows import Calendar, Window
 from headwater.dataops.contracts import Contract, load_contracts
 from headwater.mlops.serving import predict
 from headwater.stats.signatures import Reference
+from headwater.triage.approval import Approval
 from headwater.triage.replay import Replay
 
 
@@ -152,6 +153,17 @@ class Line:
         ref = self.ref(asset)
         return self.state.graph.windows(ref) if ref in self.state.graph else []
 
+    def undelivered(self, window: str) -> list[str]:
+        """Return the assets that a run window was to deliver and did not, if nothing has delivered them since."""
+        found = []
+        for name, asset in self.assets.items() if self.state.runs.get(window) == "FAIL" else ():
+            key = self.calendar.shift(self.calendar.window(window), -asset.lag).key
+            tried = self.state.evidence.get(("arrival", self.ref(name)), {}).get(key)
+            failed = tried is not None and tried.values["state"] != "COMPLETE"
+            if failed and self.services.tables.content(name, key) is None:
+                found.append(name)
+        return found
+
     def model(self, name: str | None) -> Model:
         """Find a model by name; the only one when no name is given."""
         models = self.project.models
@@ -185,6 +197,21 @@ class Line:
             return Mechanism(code)
         deployment = self.state.deployments.get(model.name)
         return None if deployment is None else Mechanism(code, dict(deployment.parts))
+
+    def baseline(self, asset: str, code: str) -> Mechanism | None:
+        """Return the mechanism that windows made by some code are compared with; None when none was accepted yet.
+
+        It is the last accepted one; approved code is compared with what it replaced, and other code with the approved.
+        """
+        accepted, approval = self.state.accepted.get(asset), self.state.approvals.get(asset)
+        if accepted is None or approval is None or code == accepted.code:
+            return accepted
+        return Mechanism(approval.base if code == approval.code else approval.code, dict(accepted.parts))
+
+    def approval(self, asset: str, code: str) -> Approval | None:
+        """Return the approval that covers exactly this code of an asset; None when there is none."""
+        found = self.state.approvals.get(asset)
+        return found if found is not None and found.code == code else None
 
     def compute(self, asset: str, mechanism: Mechanism) -> Callable[[Mapping[str, pl.DataFrame], Window], Any]:
         """Return the callable that a mechanism stands for."""

@@ -107,7 +107,9 @@ def change_metrics(
         deployment = line.state.deployments.get(model.name)
     found = {RELEASE_MISMATCH: 0.0 if deployment is None else float(len(deployment.mismatch)), CHANGE_SHARE: 0.0}
     accepted, present = line.state.accepted.get(asset.name), line.mechanism(asset.name)
-    if asset.recomputable and ".." not in window.key and accepted is not None and present != accepted:
+    intended = present is not None and line.approval(asset.name, present.code) is not None
+    changed = accepted is not None and present != accepted and not intended
+    if asset.recomputable and ".." not in window.key and accepted is not None and changed:
         try:
             expected = line.compute(asset.name, accepted)(parents, window)
             found[CHANGE_SHARE] = compare(frame, expected, asset.key).share

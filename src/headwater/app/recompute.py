@@ -10,19 +10,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from headwater.app.approving import explained
 from headwater.app.arrival import diagnosis
-from headwater.app.evidence import OF_DELIVERIES, mechanisms, outcomes, release
+from headwater.app.evidence import OF_DELIVERIES, mechanisms, outcomes, release, stored
 from headwater.app.judging import case, signature, signature_finding
 from headwater.app.line import Line
-from headwater.app.running import contract_results, one
+from headwater.app.running import one
 from headwater.core.assets import Mechanism
 from headwater.core.canonical import digest, plain
 from headwater.core.errors import DataError, UnknownName, UsageError
 from headwater.core.ports import Record
 from headwater.core.records import Evidence, Finding
-from headwater.dataops.delivery import Delivery, read_parents
+from headwater.dataops.delivery import Delivery
 from headwater.observe.monitors import evaluate
-from headwater.stats.stacking import stack
 from headwater.triage.chain import replayed
 from headwater.triage.replay import Plan
 from headwater.triage.weighing import weigh
@@ -140,7 +140,7 @@ def _failed(past: Line, name: str, evidence: Evidence) -> Mapping[str, Any] | No
 
 def _run(past: Line, name: str, key: str) -> dict[str, Delivery]:
     """Put the delivery of a window together again from what is stored, and those of its parents in the same run."""
-    own = _stored(past, name, key)
+    own = stored(past, name, key)
     if own is None:
         return {}
     found = {name: own}
@@ -148,27 +148,9 @@ def _run(past: Line, name: str, key: str) -> dict[str, Delivery]:
         last = own.window.key.split("..")[-1]
         for parent in past.assets[name].parents:
             there = [item for item in past.services.tables.keys(parent) if item <= last]
-            if there and (made := _stored(past, parent, there[-1])) is not None:
+            if there and (made := stored(past, parent, there[-1])) is not None:
                 found[parent] = made
     return found
-
-
-def _stored(past: Line, name: str, key: str) -> Delivery | None:
-    asset, ref, tables = past.assets[name], past.ref(name), past.services.tables
-    run = past.state.graph.run_of(ref, key) if ref in past.state.graph else None
-    if run is None:
-        return None
-    keys = list(run.windows) if len(run.windows) > 1 else [key]
-    pieces = {item: frame for item in keys if (frame := tables.read(name, [item])) is not None}
-    if not pieces:
-        return None
-    if len(keys) > 1:
-        window = past.calendar.span(keys[0], keys[-1])
-        return Delivery(name, window, "COMPLETE", run.mechanism, frame=stack(list(pieces.values())), pieces=pieces)
-    window = past.calendar.window(key)
-    parents, inputs = read_parents(past.calendar, asset, past.assets, tables, window)
-    made = Delivery(name, window, "COMPLETE", run.mechanism, inputs, frame=pieces[key], parents=parents, pieces=pieces)
-    return replace(made, checks=tuple(contract_results(past, asset, pieces[key], window, parents)))
 
 
 def _mechanism(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
@@ -256,7 +238,7 @@ def _finding(line: Line, records: Sequence[Record], record: Record, finding: Fin
     past = line.then(begin, finding.time)
     told = [again.get(item.id, item) for item in seen]
     place = (finding.monitor, finding.subject, finding.window, finding.metric)
-    found = evaluate(told, past.state.history, past.calendar, finding.time)
+    found = explained(past, told, evaluate(told, past.state.history, past.calendar, finding.time))
     return next((item for item in found if (item.monitor, item.subject, item.window, item.metric) == place), None)
 
 

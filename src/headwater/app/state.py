@@ -15,6 +15,7 @@ from headwater.mlops.quarantine import Quarantine
 from headwater.mlops.serving import Deployments
 from headwater.observe.history import History
 from headwater.observe.lineage import Graph
+from headwater.triage.approval import Approval
 from headwater.triage.incidents import Incidents
 
 
@@ -37,6 +38,7 @@ class State:
         runs: Run windows that were completed, in order of first completion.
         evidence: Newest evidence by type, subject and window.
         findings: Findings by run window.
+        approvals: The newest approved change of each asset's code.
         vocabulary: Text values that accepted windows have shown, by asset and column; empty for a column with too many.
     """
 
@@ -53,6 +55,7 @@ class State:
     runs: dict[str, str] = field(default_factory=dict)
     evidence: dict[tuple[str, str], dict[str, Evidence]] = field(default_factory=lambda: defaultdict(dict))
     findings: dict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    approvals: dict[str, Approval] = field(default_factory=dict)
     vocabulary: dict[str, dict[str, frozenset[str]]] = field(default_factory=lambda: defaultdict(dict))
     seq: int = 0
 
@@ -76,6 +79,8 @@ class State:
             self.findings[finding.window].append(finding)
         elif record.kind == "accepted":
             self.accepted |= {name: Mechanism(**made) for name, made in body["mechanisms"].items()}
+        elif record.kind == "approval":
+            self.approvals[body["asset"]] = Approval(**body, time=record.time)
         elif record.kind == "run":
             self.project = self.project or record.subject
             self.runs[body["window"]] = body["state"]

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from headwater.app import auditing, closing, flow, lifecycle, remedying
+from headwater.app import approving, auditing, closing, flow, lifecycle, remedying
 from headwater.app.config import find, load_config
 from headwater.app.init import init
 from headwater.app.judging import triage
@@ -217,6 +217,12 @@ class Workspace:
         touching = [item for item in incidents.all() if {item.subject, *item.subjects} & reach]
         active = [item for item in touching if item.active]
         return next(reversed(active or touching), None)
+
+    def approve(self, asset: str, by: str = "unknown", reason: str = "", dry_run: bool = False) -> dict[str, Any]:
+        """Approve an asset's present code: what it moves is measured, and it is no fault while it moves no more."""
+        name = self._dataset(asset)
+        self.line.refresh()
+        return approving.approve(self.line, name, by, reason, dry_run=dry_run)
 
     def trace(self, ref: str, as_of: datetime | str | None = None) -> dict[str, Any]:
         """Answer which data trained a model, or what a dataset was made from, down to the sources."""

@@ -27,6 +27,7 @@ COMMANDS = (
     "train",
     "release",
     "rollback",
+    "approve",
     "incidents",
     "why",
     "recompute",

@@ -25,10 +25,11 @@ class MechanismMonitor:
 
     With an unchanged mechanism every difference matters: the run was stale, partial or fed from another version. With a
     changed one it matters when it moves predictions, labels or rows; a refactor with the same result is no finding, and
-    a difference nobody reads is a notice. A change of the loaded model parts alone is the release monitor's.
+    a difference nobody reads is a notice. Approved code is none either while it moves no more than was approved. A
+    change of the loaded model parts alone is the release monitor's.
 
     Reads ``share`` of differing cells, ``changed``, ``code_changed``, ``parts``, ``displacement``, ``label_flips``,
-    ``lost_share``, ``extra_share``, ``error``; the same of windows before the change as ``past_...``.
+    ``lost_share``, ``extra_share``, ``error``, ``approved``; the same of windows before the change as ``past_...``.
     """
 
     name = "mechanism"
@@ -60,6 +61,8 @@ class MechanismMonitor:
             for past in ("", "past_")
             for name, limit in limits.items()
         }
+        if (values.get("approved") or {}).get("within"):
+            return []
         metric = max(effects, key=lambda name: effects[name])
         if not values.get("changed"):
             text = f"recomputing it with the very same version changes {share:.2%} of its cells"
