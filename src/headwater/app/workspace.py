@@ -72,10 +72,16 @@ class Workspace:
         return self.line.project
 
     def run(self, window: str | None = None, progress: Progress = _silent) -> dict[str, Any]:
-        """Run one window (the next one by default): deliver, measure, monitor, judge."""
+        """Run one window: deliver, measure, monitor, judge.
+
+        Without a window it is the last one again while something of it is not delivered, else the one after it.
+        """
         key = window or self._next()
         self.line.calendar.window(key)
-        return self._report(flow.advance(self.line, key, key, progress))
+        again = self.line.undelivered(key)
+        if again and window is None:
+            progress(f"window {key} again: {', '.join(again)} had failed")
+        return {**self._report(flow.advance(self.line, key, key, progress)), "retried": again}
 
     def run_range(self, first: str, last: str, progress: Progress = _silent) -> dict[str, Any]:
         """Deliver a range of windows as history."""
@@ -86,7 +92,12 @@ class Workspace:
         done = self.line.state.runs
         if not done:
             raise UsageError("nothing was run yet", hint="say which window: headwater run --window D")
-        return self.line.calendar.shift(self.line.calendar.window(max(done)), 1).key
+        last = max(done)
+        return last if self.line.undelivered(last) else self.after(last)
+
+    def after(self, window: str) -> str:
+        """Return the window after another."""
+        return self.line.calendar.shift(self.line.calendar.window(window), 1).key
 
     def _report(self, report: flow.Report) -> dict[str, Any]:
         return {
@@ -124,12 +135,12 @@ class Workspace:
                 hint=f"deliver it with headwater run --window {unknown[0]}",
             )
         self.line.refresh()
-        plan = remedying.plan_backfill(self.line, {name: keys})
         if self.line.is_log(name) and (lost := set(keys).difference(self.line.services.tables.keys(name))):
             raise CorruptTable(
                 f"window {min(lost)} of `{name}` was delivered and is not there any more",
                 hint="it is the record of what was decided and cannot be made again: restore it from a backup",
             )
+        plan = remedying.plan_backfill(self.line, {name: keys})
         if not dry_run:
             remedying.backfill(self.line, plan, progress=progress)
             self._redelivered(name, keys, plan)

@@ -30,8 +30,9 @@ def command(
     """Deliver, score and watch a window of all datasets.
 
     What is out of its band becomes a finding; findings become an incident, and an incident gets a verdict. Without a
-    window, the one after the last that was run. A range is delivered at once, as history that is not watched.
-    Running a window again changes nothing.
+    window, the last one again while a dataset of it failed and was not delivered since, else the one after it; name
+    the window to go on without what failed. A range is delivered at once, as history that is not watched. Running a
+    window again changes nothing.
     """
     options.both_or_neither(first, last)
     if window == "" or first == "" or last == "":
@@ -41,6 +42,13 @@ def command(
     workspace = options.workspace(project)
     with screen.progress("delivering") as progress:
         answer = workspace.run_range(first, last, progress) if first and last else workspace.run(window, progress)
+    if answer.get("retried"):
+        screen.talk(f"window {answer['window']} was run again: {', '.join(answer['retried'])} had failed in it")
+    if answer["failed"] and not first:
+        screen.talk(
+            f"`headwater run` tries window {answer['window']} again; to go on without what failed: "
+            f"headwater run --window {workspace.after(answer['window'])}"
+        )
     screen.answer(answer, as_json, draw)
     if answer["failed"]:
         context.exit(DataError.exit_code)

@@ -17,6 +17,44 @@ def test_the_next_window_is_the_one_after_the_last(shop):
     assert shop.workspace.run()["window"] == shop.day(4)
 
 
+def test_a_window_that_failed_is_tried_again_before_the_next(shop):
+    shop.wait(days=3)
+    shop.feed(d3={"missing": True})
+    failed = shop.workspace.run()
+    assert (failed["window"], failed["retried"]) == (shop.day(3), [])
+    assert "raw_orders" in {item["dataset"] for item in failed["failed"]}
+    shop.wait(minutes=1)
+    again = shop.workspace.run()
+    assert again["window"] == shop.day(3) and {"raw_orders", "orders"} <= set(again["retried"])
+    shop.feed(d3={})
+    shop.wait(minutes=1)
+    mended = shop.opened().run()
+    assert (mended["window"], mended["failed"]) == (shop.day(3), []) and "raw_orders" in mended["retried"]
+    assert shop.opened().run()["window"] == shop.day(4)
+
+
+def test_a_failed_window_can_be_gone_past_by_naming_the_next(shop):
+    shop.feed(d3={"missing": True})
+    shop.run(3)
+    assert shop.run(4)["window"] == shop.day(4)
+    shop.wait(days=1)
+    assert shop.workspace.run()["window"] == shop.day(5)
+    shop.feed(d3={})
+    shop.wait(minutes=1)
+    assert shop.workspace.run(shop.day(3))["failed"] == []
+
+
+def test_what_a_backfill_has_brought_since_is_not_tried_again(shop):
+    shop.wait(days=3)
+    shop.edit('euros=pl.col("amount"))', 'euros=pl.col("amuont"))')
+    assert {item["dataset"] for item in shop.workspace.run()["failed"]} >= {"orders"}
+    shop.edit('euros=pl.col("amuont"))', 'euros=pl.col("amount"))')
+    shop.wait(minutes=1)
+    shop.workspace.backfill("raw_orders", shop.day(3), shop.day(3))
+    left = shop.line.undelivered(shop.day(3))
+    assert "orders" not in left and "history" not in left
+
+
 def test_a_rerun_changes_no_table_and_opens_nothing(shop):
     shop.run(3)
     before = contents(shop)

@@ -112,6 +112,17 @@ def test_a_function_that_exits_fails_its_dataset_only(shop: Path, ask: Ask) -> N
     assert answer["verdicts"][0]["subject"] == "dataset:shop/orders"
 
 
+def test_a_failed_window_says_that_it_is_tried_again_and_how_to_go_on(
+    shop: Path, ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(shop, f"return raw_orders.with_columns(euros={RATIO})", "raise SystemExit(0)")
+    for again in (False, True):
+        assert door.attempt(["run"]) == 1
+        said = capsys.readouterr().err
+        assert "to go on without what failed: headwater run --window 2024-01-31" in said
+        assert ("window 2024-01-30 was run again: orders" in said) is again
+
+
 def test_what_a_project_prints_stays_out_of_the_answer(
     shop: Path, ask: Ask, capsys: pytest.CaptureFixture[str]
 ) -> None:
