@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -216,3 +218,21 @@ def test_the_headline_is_composed_from_the_verdict() -> None:
 
 def test_equal_evidence_has_an_equal_seal_and_other_evidence_another() -> None:
     assert seal("a" * 64) == seal("a" * 64) != seal("b" * 64)
+
+
+@pytest.mark.parametrize("hourly", [False, True])
+@pytest.mark.parametrize("size", [1, 2, 8, 9, 50, 57, 58, 64, 71, 97, 113, 217, 365])
+def test_no_window_label_is_cut_off_or_touches_another(size: int, hourly: bool) -> None:
+    """Drawn as narrow as the map may be; a wider one leaves more room."""
+    begin = datetime(2013, 7, 1, tzinfo=UTC)
+    step, form = (timedelta(hours=1), "%Y-%m-%dT%H") if hourly else (timedelta(days=1), "%Y-%m-%d")
+    drawn = str(marks.ticks([(begin + index * step).strftime(form) for index in range(size)]))
+    end = -8.0
+    found = re.findall(r'<text x="([\d.]+)%"[^>]*text-anchor="(\w+)"[^>]*>([^<]*)<', drawn)
+    assert len(found) >= min(size, 2)
+    for place, anchor, text in found:
+        width, x = marks.CHARACTER * len(text), marks.NARROW * float(place) / 100
+        start = x - width * {"start": 0, "middle": 0.5, "end": 1}[anchor]
+        assert end + 8 <= start + 0.01
+        end = start + width
+        assert end <= marks.NARROW + 0.01

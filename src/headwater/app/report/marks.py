@@ -194,11 +194,14 @@ def ticks(windows: Sequence[str], most: int = 9) -> Markup:
         parts.append(el("line", x1=at(index + 0.5, size), x2=at(index + 0.5, size), y1=0, y2=5, class_="tick"))
         text = window_name(windows[index])
         half, x = CHARACTER * len(text) / 2, NARROW * (index + 0.5) / size
-        if index and (x - half < end + 8 or x + half > NARROW + 24):
+        first, last = index == 0, index > 0 and x + half > NARROW
+        start = 0.0 if first else NARROW - 2 * half if last else x - half
+        if index and start < end + 8:
             continue
-        anchor = "middle" if index else "start"
-        end = x + half if index else 2 * half
-        parts.append(el("text", text, x=at(index + 0.5 if index else 0, size), y=18, text_anchor=anchor, class_="axis"))
+        end = start + 2 * half
+        # At the edges a label is held by its outer end, or the edge would cut it off.
+        anchor, place = ("start", 0.0) if first else ("end", float(size)) if last else ("middle", index + 0.5)
+        parts.append(el("text", text, x=at(place, size), y=18, text_anchor=anchor, class_="axis"))
     return el("svg", *parts, width="100%", height=24, role="presentation")
 
 
