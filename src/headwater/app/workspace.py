@@ -9,6 +9,7 @@ from typing import Any
 
 from headwater.app import approving, auditing, closing, flow, lifecycle, remedying
 from headwater.app.config import find, load_config
+from headwater.app.freshness import freshness
 from headwater.app.init import init
 from headwater.app.judging import triage
 from headwater.app.line import Line
@@ -327,7 +328,7 @@ class Workspace:
         return body
 
     def datasets(self) -> list[dict[str, Any]]:
-        """List the datasets: layer, owner, side, newest version, windows, rows."""
+        """List the datasets: layer, owner, side, newest version and window, and whether it is fresh by the clock."""
         found = []
         for asset in self.line.project.ordered():
             keys = self.line.services.tables.keys(asset.name)
@@ -343,6 +344,7 @@ class Workspace:
                     "version": self.line.services.tables.version(asset.name),
                     "windows": len(keys),
                     "newest": keys[-1] if keys else None,
+                    "freshness": freshness(self.line, asset.name),
                 }
             )
         return found

@@ -48,14 +48,9 @@ class ArrivalMonitor:
         deadline = item.values.get("deadline_hours")
         severity = "alarm" if deadline is not None else "notice"
         if deadline is None:
-            past = [
-                float(values["landed_hours"])
-                for window, values in history.arrivals(item.subject).items()
-                if window < item.window and values.get("landed_hours") is not None and not values.get("backfill")
-            ]
-            if len(past) < _LANDINGS:
-                return []
-            deadline = sorted(past)[int(_QUANTILE * (len(past) - 1))] + _SLACK_HOURS
+            deadline = usual_hours(history, item.subject, item.window)
+        if deadline is None:
+            return []
         if float(landed) <= float(deadline):
             return []
         detail = f"landed {float(landed):.1f} hours after the window's end, due after {float(deadline):.1f}"
@@ -63,10 +58,25 @@ class ArrivalMonitor:
         return [_finding(item.subject, item.window, "late", severity, score, detail, now, item.id)]
 
 
+def usual_hours(history: History, subject: str, before: str) -> float | None:
+    """Return the hours after a window's end by which a dataset has landed so far, with an hour to spare.
+
+    None while too few windows have arrived to tell. Windows that came by a backfill do not count.
+    """
+    past = [
+        float(values["landed_hours"])
+        for window, values in history.arrivals(subject).items()
+        if window < before and values.get("landed_hours") is not None and not values.get("backfill")
+    ]
+    if len(past) < _LANDINGS:
+        return None
+    return sorted(past)[int(_QUANTILE * (len(past) - 1))] + _SLACK_HOURS
+
+
 def overdue(
     expected: Mapping[str, float], windows: Iterable[str], history: History, calendar: Calendar, now: datetime
 ) -> list[Finding]:
-    """Alarm on absence, by the clock alone: datasets that should be there and of which nothing was heard.
+    """Alarm on absence, by the clock alone: datasets that should be there and are not, whether or not anything ran.
 
     Each window answers for itself: a delivery of an older window never excuses today's. An open window gets no verdict.
 
@@ -81,7 +91,8 @@ def overdue(
     for window in windows:
         end = calendar.window(window).end
         for subject, hours in expected.items():
-            if now < end + timedelta(hours=hours) or window in history.arrivals(subject):
+            heard = history.arrivals(subject).get(window, {"state": "never"}).get("state", "COMPLETE")
+            if now < end + timedelta(hours=hours) or heard == "COMPLETE":
                 continue
             detail = f"nothing has arrived {(now - end).total_seconds() / 3600:.1f} hours after the window's end"
             found.append(_finding(subject, window, "missing", "alarm", 1.0, detail, now))

@@ -59,5 +59,7 @@ def test_overdue_goes_by_the_clock_and_each_window_answers_for_itself():
     assert [item.window for item in asked(3)] == [DAYS[1]]
     history.add_evidence(arrival(DAYS[0], backfill=True))
     assert [item.window for item in asked(3)] == [DAYS[1]]
+    history.add_evidence(arrival(DAYS[1], "FAIL"))
+    assert [item.window for item in asked(3)] == [DAYS[1]], "a failed delivery is no delivery"
     history.add_evidence(arrival(DAYS[1]))
     assert asked(3) == []

@@ -1,0 +1,55 @@
+"""Say by the clock alone whether a dataset is fresh: whether its next window has come, or is not due yet."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from headwater.app.line import Line
+from headwater.observe.arrival import overdue, usual_hours
+
+
+def freshness(line: Line, name: str) -> dict[str, Any]:
+    """Return a dataset's freshness now, whether or not anything runs.
+
+    What is awaited is the window after the newest one that was delivered: a delivery of an older window changes
+    nothing, and a window that is still open, or not due yet, is never judged. A gap further back is not looked for.
+
+    Returns:
+        ``state`` (``fresh``, ``late``, ``never delivered``, or ``unknown`` without a deadline), the window ``awaited``,
+        when it is or was ``due`` (its end and the deadline of the contract, else the hours that deliveries take here),
+        and ``told`` for people.
+    """
+    newest = _newest(line, name)
+    if newest is None:
+        return {"state": "never delivered", "awaited": None, "due": None, "told": "never delivered"}
+    subject, history, calendar = line.ref(name), line.state.history, line.calendar
+    awaited = calendar.shift(calendar.window(newest), 1)
+    contract = line.contracts.get(name)
+    hours = None if contract is None else contract.deadline
+    hours = usual_hours(history, subject, awaited.key) if hours is None else hours
+    if hours is None:
+        return {"state": "unknown", "awaited": awaited.key, "due": None, "told": "unknown: no deadline"}
+    due = awaited.end + timedelta(hours=hours)
+    late = overdue({subject: hours}, [awaited.key], history, calendar, line.services.clock.now())
+    local = due.astimezone(ZoneInfo(calendar.timezone))
+    return {
+        "state": "late" if late else "fresh",
+        "awaited": awaited.key,
+        "due": due.isoformat(),
+        "told": f"late since {local:%Y-%m-%d %H:%M}" if late else "fresh",
+    }
+
+
+def _newest(line: Line, name: str) -> str | None:
+    """The newest window that was delivered; a snapshot of a range of windows holds up to its end."""
+    delivered, asset = line.delivered(name), line.assets[name]
+    if not delivered:
+        return None
+    if not asset.snapshot or not line.state.runs:
+        return delivered[-1]
+    through = line.calendar.shift(line.calendar.window(max(line.state.runs)), -asset.lag).key
+    tried = line.state.evidence.get(("arrival", line.ref(name)), {})
+    failed = any(key > delivered[-1] and item.values["state"] != "COMPLETE" for key, item in tried.items())
+    return delivered[-1] if failed else max(delivered[-1], through)
