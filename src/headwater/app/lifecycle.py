@@ -173,7 +173,9 @@ def release(line: Line, model: Model, version: str, by: str) -> dict[str, Any]:
     reason = _contaminated(line, model, made["windows"])
     old = None
     if champion is not None and champion.version is not None:
-        old = _parts(line, version_of(line, model, champion.version)["parts"])
+        hashes = version_of(line, model, champion.version)["parts"]
+        lost = any(line.services.parts.flaw(part) for part in hashes.values())
+        old = None if lost else _parts(line, hashes)  # a champion that is lost must not keep its successor out
     report = gate(
         _parts(line, made["parts"]),
         old,
@@ -208,6 +210,7 @@ def release(line: Line, model: Model, version: str, by: str) -> dict[str, Any]:
         "passed": report.passed,
         "displacement": report.displacement,
         "checks": [item.as_dict() for item in report.checks],
+        "compared": old is not None,
         "open_incidents": open_incidents,
     }
     if not report.passed:

@@ -226,3 +226,14 @@ def test_without_a_backup_of_the_registry_a_model_goes_on_under_a_new_name(shop)
     shop.workspace.release("1", by="ann")
     assert shop.run(3)["failed"] == []
     assert shop.frame("refund_again_predictions", 3).height
+
+
+def test_a_champion_whose_parts_are_lost_can_be_replaced(shop):
+    for part in (shop.folder / ".headwater/parts").glob("*.part"):
+        part.unlink()
+    shop.workspace = shop.opened()
+    shop.wait(minutes=1)
+    made = shop.workspace.train(seed=5)
+    answer = shop.workspace.release(made["version"], by="ann")
+    assert (answer["previous"], answer["passed"], answer["compared"]) == ("1", True, False)
+    assert shop.run(3)["failed"] == []
