@@ -125,16 +125,20 @@ def _of_delivery(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
 
 
 def _failed(past: Line, name: str, evidence: Evidence) -> Mapping[str, Any] | None:
-    asset = past.assets[name]
+    """Run again what failed. What a source did cannot be: there its run's event and its table are read instead."""
+    asset, window = past.assets[name], past.calendar.window(evidence.window)
     failed = [run for run in past.state.graph.runs(evidence.subject) if run.state == "FAIL"]
-    made = next((run.mechanism for run in reversed(failed) if evidence.window in run.windows), None)
-    if not asset.recomputable or made is None:
-        raise DataError(
-            f"the delivery of `{name}` for {evidence.window} failed outside of this project's code",
-            doing=f"recomputing {evidence.id[:12]}",
-            hint="what a source did then cannot be run again; the record says what was seen",
-        )
-    delivery = one(past, asset, made, past.calendar.window(evidence.window), "recompute", conflict=True)
+    run = next((run for run in reversed(failed) if evidence.window in run.windows), None)
+    if run is None or run.mechanism is None:
+        raise DataError(f"no run of `{name}` failed at {window.key}", doing=f"recomputing {evidence.id[:12]}")
+    if asset.recomputable:
+        delivery = one(past, asset, run.mechanism, window, "recompute", conflict=True)
+    elif past.services.tables.content(name, window.key) is not None:
+        return None
+    else:
+        said = str(run.facets.get("errorMessage", {}).get("message", ""))
+        error = DataError(said.partition("\n  while: ")[0].partition("\nhint: ")[0])
+        delivery = Delivery(name, window, "FAIL", run.mechanism, error=error)
     return _picked(OF_DELIVERIES["arrival"](past, name, delivery, {}), evidence)
 
 

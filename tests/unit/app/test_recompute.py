@@ -68,6 +68,32 @@ def test_a_failed_delivery_is_reproduced(shop, capsys):
     assert answer["values"] == [{"value": "state", "recorded": "FAIL", "recomputed": "FAIL", "same": True}]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "told", "test"),
+    [
+        ('[f"s{n}" for n in range(4)], "size"', '[f"z{n}" for n in range(4)], "size"', {}, "elimination"),
+        ("p = 1 / (1 + np.exp(-(a +", "p = 1 / (1 + np.exp((a +", {}, "exact mechanism test"),
+        ("", "", {"missing": True}, "delivery"),
+    ],
+)
+def test_whatever_a_verdict_rests_on_can_be_computed_again(shop, old, new, told, test):
+    if old:
+        shop.edit(old, new)
+    shop.feed(d3=told)
+    shop.run(3)
+    steps = chain(shop)
+    assert steps[0]["test"] == test
+    for place, step in enumerate(steps):
+        if place and step["value"] is None:  # it was held up, and shows no number
+            assert step["command"] == "headwater why incident:shop/1"
+            continue
+        _, command, name, value = shlex.split(step["command"])
+        assert command == "recompute"
+        answer = shop.workspace.recompute(name, value)
+        assert answer["same"]
+        assert step["value"] in (None, answer["values"][0]["recomputed"])
+
+
 def test_all_evidence_and_findings_of_an_incident_are_reproduced(in_cents):
     """Whatever was measured in live windows comes out the same from the same functions."""
     live = {in_cents.day(number) for number in (1, 2, 3, 4)}
