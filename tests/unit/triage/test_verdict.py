@@ -78,29 +78,6 @@ def test_the_fault_is_named_after_the_layer(asset, function, fault, side):
     assert (found.status, found.subject, found.fault, found.side) == ("named", ref(asset), fault, side)
 
 
-def test_the_chain_leads_from_the_culprit_to_the_decisions_and_each_hop_has_its_number():
-    kept = {}
-    found = judge(changed().case(4, 5, findings=[ALARM]), NOW, lambda item: kept.update({item.id: item}))
-    assert [step.subject for step in found.chain] == [
-        ref("orders"), ref("features"), ref("refund_served"), ref("refund_predictions"),
-    ]  # fmt: skip
-    first, *hops = found.chain
-    assert first.test == "exact mechanism test"
-    assert first.value == pytest.approx(1 / 3)
-    assert first.causes
-    for step in hops:
-        assert step.test == "replay with the culprit repaired"
-        assert 0 < step.value < 1
-        assert "given its parents it did what it always did" in step.text
-        assert step.versions["window"] == day(5)
-    for step in hops:
-        (made,) = [kept[cause] for cause in step.causes]
-        assert step.command == f"headwater recompute {made.id[:12]} share"
-        assert (made.type, made.subject, made.window) == ("replay", step.subject, day(5))
-        assert made.values["share"] == step.value
-    assert first.command.removesuffix(" share").rpartition(" ")[2] in {cause[:12] for cause in first.causes}
-
-
 def test_a_harmless_refactor_is_cleared_by_name_beside_the_culprit():
     shop = Shop().days(0, 3)
     shop.change("orders", shuffled)

@@ -1,0 +1,48 @@
+"""The chain: from the culprit to the decisions, a number per hop and what computes it again."""
+
+import pytest
+
+from headwater.triage.verdict import judge
+from unit.triage.pipelines import day
+from unit.triage.shop import NOW, Shop, finding, ref
+
+
+def changed():
+    shop = Shop().days(0, 3)
+    shop.change("orders", lambda raw_orders: raw_orders.with_columns(raw_orders["x"] * 2))
+    return shop.days(4, 5)
+
+
+ALARM = finding("orders", "mechanism", "displacement")
+
+
+def test_the_chain_leads_from_the_culprit_to_the_decisions_and_each_hop_has_its_number():
+    kept = {}
+    found = judge(changed().case(4, 5, findings=[ALARM]), NOW, lambda item: kept.update({item.id: item}))
+    assert [step.subject for step in found.chain] == [
+        ref("orders"), ref("features"), ref("refund_served"), ref("refund_predictions"),
+    ]  # fmt: skip
+    first, *hops = found.chain
+    assert first.test == "exact mechanism test"
+    assert first.value == pytest.approx(1 / 3)
+    assert first.causes
+    for step in hops:
+        assert step.test == "replay with the culprit repaired"
+        assert 0 < step.value < 1
+        assert "given its parents it did what it always did" in step.text
+        assert step.versions["window"] == day(5)
+    for step in hops:
+        (made,) = [kept[cause] for cause in step.causes]
+        assert step.command == f"headwater recompute {made.id[:12]} share"
+        assert (made.type, made.subject, made.window) == ("replay", step.subject, day(5))
+        assert made.values["share"] == step.value
+    assert first.command.removesuffix(" share").rpartition(" ")[2] in {cause[:12] for cause in first.causes}
+
+
+def test_a_hop_that_was_not_tested_has_no_number_and_names_what_judges_the_case():
+    shop = Shop().days(0, 5)
+    case = shop.case(5, findings=[finding("orders", "arrival", "missing")], failed={"orders": (day(5), "no x", True)})
+    kept = []
+    first, *_ = judge(case, NOW, kept.append).chain
+    assert (first.test, first.value, first.command) == ("delivery", None, "headwater why incident:shop/1")
+    assert {item.type for item in kept} <= {"replay"}
