@@ -53,10 +53,10 @@ class Approval:
         """
         over = [name for name in SLACK if _shown(values, name) > self.allowed(name)]
         within = not over and not values.get("error")
-        was, now = self.measured.get("past_displacement", 0.0), _shown(values, "displacement")
+        was, now = self.measured.get("past_displacement", 0.0), float(values.get("displacement", 0.0))
         text = (
             f"approved by {self.by} on {self.time.date().isoformat()} ({self.reason}): it was measured to move "
-            f"predictions by {was:.4f}; it moved predictions by {now:.4f}"
+            f"predictions by {was:.4f}; it moved predictions by {now:.4f} in this window"
         )
         if over:
             worst = over[0]
