@@ -35,6 +35,7 @@ from headwater.adapters.delta_layout import (
     lay_out,
 )
 from headwater.adapters.delta_log import Added, added
+from headwater.adapters.frame_cache import FrameCache
 from headwater.core.errors import CorruptTable, DataError, StorageError, UsageError
 from headwater.core.names import NAME
 from headwater.core.ports import Lost, TableVersion
@@ -43,10 +44,13 @@ from headwater.stats.stacking import stack
 
 _FILE = re.compile(r"(?P<content>[0-9a-f]{64})-(?P<layout>[0-9a-f]{12})-[0-9a-f]{8}\.parquet")
 _REMEMBERED = 200_000
+_KEPT_BYTES = 96 * 2**20
+_KEPT_WINDOWS = 40
 _SETTINGS = {  # every version stays readable: neither old files nor old commits may be cleaned up
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
     "delta.enableExpiredLogCleanup": "false",
+    "delta.checkpointInterval": "10",  # a commit reads the log since the last checkpoint
 }
 _UNREADABLE = (OSError, DeltaError, pl.exceptions.PolarsError, DataError, ValueError, KeyError)
 
@@ -89,7 +93,9 @@ class DeltaTables:
         self._heads: dict[str, _Head] = {}
         self._past: OrderedDict[tuple[str, int], dict[str, _Part]] = OrderedDict()
         self._layouts: dict[str, Layout] = {}
+        self._laid_out: dict[str, tuple[Layout | None, dict[str, Any]]] = {}
         self._trusted: set[str] = set()
+        self._cache = FrameCache(_KEPT_BYTES)
         self._lock = threading.RLock()
 
     def write(self, dataset: str, frames: Mapping[str, pl.DataFrame], *, run_id: str) -> TableVersion:
@@ -111,6 +117,8 @@ class DeltaTables:
             changed = [key for key in sorted(frames) if not self._holds(dataset, head, key, contents[key])]
             if head is None or changed:
                 version = self._commit(dataset, head, {key: (frames[key], contents[key]) for key in changed}, run_id)
+                if len(changed) == 1:
+                    self._cache.put(self._heads[dataset].parts[changed[0]].path, frames[changed[0]])
             else:
                 version = head.version
         return TableVersion(dataset, version, contents, rows)
@@ -129,8 +137,16 @@ class DeltaTables:
         if not wanted:
             return None
         frames: list[pl.DataFrame] = []
-        for _, group in groupby(wanted, key=lambda item: item[1].layout):
-            frames.extend(self._frames(dataset, list(group)))
+        kept = {part.path: self._cache.get(part.path) for _, part in wanted}
+        for (_, cached), run in groupby(wanted, key=lambda item: (item[1].layout, kept[item[1].path] is not None)):
+            group = list(run)
+            if cached:
+                self._present(dataset, group)
+                frames.extend(frame for _, part in group if (frame := kept[part.path]) is not None)
+            else:
+                read = self._frames(dataset, group)
+                frames.extend(read)
+                self._keep_frames(group, read)
         return stack(frames)
 
     def keys(self, dataset: str, version: int | None = None) -> list[str]:
@@ -215,13 +231,17 @@ class DeltaTables:
         fields = {} if head is None else {field["name"]: field["type"] for field in _fields(head.table)}
         fields.pop(PARTITION, None)
         parts: dict[str, _Part] = {}
-        layout: Layout | None = None
+        layout, known = self._laid_out.get(dataset, (None, {}))
+        layout = layout if known == fields else None
         try:
             for key, (frame, content) in changed.items():
                 if layout is None or not layout.fits(frame):
                     layout, fields = lay_out(frame, fields, local_times=local)
                 parts[key] = self._save(dataset, key, frame, content, layout, local)
-            return self._log(dataset, head, parts, fields, run_id)
+            version = self._log(dataset, head, parts, fields, run_id)
+            if layout is not None:
+                self._laid_out[dataset] = (layout, fields)
+            return version
         except BaseException as error:
             landed = self._landed(dataset, head, parts)
             if landed is False:
@@ -272,12 +292,13 @@ class DeltaTables:
             )
             self._remember(dataset, _Head(table := DeltaTable(uri), table.version(), dict(parts)))
             return table.version()
+        added = not head.parts.keys() & parts.keys() and len(names) == len(_fields(head.table))
         head.table.create_write_transaction(
             actions,
-            "overwrite",
+            "append" if added else "overwrite",  # an overwrite reads every file's entry, an append keeps the schema
             schema,
             [PARTITION],
-            [(PARTITION, "in", list(parts))],
+            None if added else [(PARTITION, "in", list(parts))],
             commit_properties=properties,
         )
         head.table.update_incremental()
@@ -311,14 +332,7 @@ class DeltaTables:
 
     def _frames(self, dataset: str, group: list[tuple[str, _Part]]) -> list[pl.DataFrame]:
         """Read files of one layout: together if that works, else one by one to find the damaged one."""
-        for key, part in group:
-            file = self.folder / dataset / part.path
-            try:
-                size = file.stat().st_size
-            except OSError as error:
-                raise self._corrupt(dataset, key, part, f"it is missing ({error.strerror})") from error
-            if size != part.size:
-                raise self._corrupt(dataset, key, part, f"it has {size} bytes instead of {part.size}")
+        self._present(dataset, group)
         try:
             frame = self._decoded(dataset, [part for _, part in group])
         except _UNREADABLE as error:
@@ -333,6 +347,24 @@ class DeltaTables:
                 self._trusted.add(part.path)
             first += part.rows
         return [frame]
+
+    def _present(self, dataset: str, group: list[tuple[str, _Part]]) -> None:
+        for key, part in group:
+            file = self.folder / dataset / part.path
+            try:
+                size = file.stat().st_size
+            except OSError as error:
+                raise self._corrupt(dataset, key, part, f"it is missing ({error.strerror})") from error
+            if size != part.size:
+                raise self._corrupt(dataset, key, part, f"it has {size} bytes instead of {part.size}")
+
+    def _keep_frames(self, group: list[tuple[str, _Part]], read: list[pl.DataFrame]) -> None:
+        """Keep what was read; of many windows at once nothing, as every slice would hold on to the whole."""
+        if len(read) == 1 and len(group) <= _KEPT_WINDOWS:
+            first = 0
+            for _, part in group:
+                self._cache.put(part.path, read[0][first : first + part.rows])
+                first += part.rows
 
     def _decoded(self, dataset: str, parts: list[_Part]) -> pl.DataFrame:
         files = [self.folder / dataset / part.path for part in parts]

@@ -29,14 +29,15 @@ def reference(line: Line, asset: str, before: str, *, newest: bool = True) -> Re
     if not newest:
         keys = keys[: len(keys) - len(keys) % RENEWED] or keys
     keys = keys[-REFERENCE_WINDOWS:]
-    learned = line.references.get(asset)
-    if learned is None or learned[0] != keys:
+    learned = next((one for one in line.references[asset] if one[0] == keys), None)
+    if learned is None:
         frames = [(line.calendar.window(key), line.services.tables.read(asset, [key])) for key in keys]
         present = [(window, frame) for window, frame in frames if frame is not None]
         found = None
         if any(frame.height for _, frame in present):
             found = Reference.learn(present, key=made.key, time=made.time, snapshot=made.snapshot)
-        learned = line.references[asset] = (keys, found)
+        learned = (keys, found)
+        line.references[asset] = [learned, *line.references[asset][:1]]  # one for screening, one for a standing repair
     return learned[1]
 
 

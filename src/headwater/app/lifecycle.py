@@ -29,7 +29,8 @@ def training_frame(line: Line, model: Model, keys: list[str]) -> tuple[pl.DataFr
     """Join features with labels over windows; return the frame (with ``_window``) and the exact inputs."""
     frames, inputs = [], []
     for name in (model.features, model.labels):
-        present = [key for key in keys if key in set(line.services.tables.keys(name))]
+        there = set(line.services.tables.keys(name))
+        present = [key for key in keys if key in there]
         version = line.services.tables.version(name)
         if not present or version is None:
             raise ModelError(f"`{name}` has no windows to train on", hint="deliver a range first: headwater run --from")

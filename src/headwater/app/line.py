@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -43,7 +44,7 @@ class Line:
         self._stamp = ""
         self._held: list[Entry] | None = None
         self.contracts: dict[str, Contract] = {}
-        self.references: dict[str, tuple[list[str], Reference | None]] = {}
+        self.references: dict[str, list[tuple[list[str], Reference | None]]] = defaultdict(list)
         if project is not None:
             self.project = project
         self.state = State()

@@ -144,7 +144,8 @@ def _no_conflict(line: Line, asset: Asset, pieces: Mapping[str, pl.DataFrame]) -
     """Refuse to replace a window by other rows; their order and the last bits of numbers do not make them others."""
     tables = line.services.tables
     for key, frame in {} if asset.snapshot else pieces.items():
-        if tables.content(asset.name, key) in (None, content_hash(frame)):
+        written = tables.content(asset.name, key)
+        if written is None or written == content_hash(frame):
             continue
         stored = tables.read(asset.name, [key])
         if stored is not None and (stored.schema != frame.schema or compare(frame, stored, asset.key).share):

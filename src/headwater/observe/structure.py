@@ -116,9 +116,9 @@ def _young(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
     found = []
     for metric, given in item.values.items():
         name = metric.split(".", 1)[0]
-        known = [value for value in baseline.values(metric).tolist() if value == value]
-        if name not in (*_MATERIAL, "rows") or not _SEEN <= len(known) < baseline.warm:
+        if name not in (*_MATERIAL, "rows") or not _SEEN <= baseline.count(metric) < baseline.warm:
             continue
+        known = [value for value in baseline.values(metric).tolist() if value == value]
         value, low, high = float(given), min(known), max(known)
         if name == "rows":
             broken = low == high and abs(value - high) >= _JUMP_ROWS * high

@@ -208,6 +208,11 @@ class Baseline:
             return np.full(len(self.keys), np.nan)
         return Forms([metric], arcs=self._uneven).backward(self._values[:, [place]])[:, 0]
 
+    def count(self, metric: str) -> int:
+        """Return in how many learned windows a metric was there."""
+        place = self._place.get(metric)
+        return 0 if place is None else int(self._bands()[1][place])
+
     def steady(self, metric: str, share: float = 0.9) -> bool:
         """Tell whether a metric hardly moves: the very same value in at least ``share`` of the last windows."""
         seen = self.values(metric)[-4 * self.trailing :]

@@ -212,6 +212,8 @@ def small_disk(folder, size):
 def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path):
     with small_disk(tmp_path / "disk", "1m") as disk:
         store = DeltaTables(disk)
+        reserve = disk / "reserve"
+        reserve.write_bytes(bytes(50_000))
         good = pl.DataFrame({"x": list(os.urandom(20_000))})
         store.write("trips", {"1": good}, run_id="r1")
         for attempt in range(30):
@@ -233,6 +235,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path):
             DeltaTables(disk).write("fresh", {"1": good}, run_id="r3")
         assert "fresh" not in store.datasets() and store.keys("fresh") == []
         filler.unlink()
+        reserve.unlink()
         assert store.write("fresh", {"1": good[:10]}, run_id="r4").version == 0
 
 
