@@ -129,7 +129,7 @@ class Line:
         }
         tables = TablesThen(self.services.tables, versions)
         past.services = replace(self.services, tables=tables, clock=SimulatedClock(time))
-        past.references, past._held = {}, []
+        past.references, past._held = defaultdict(list), []
         return past
 
     def ref(self, asset: str) -> str:
