@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import random
 import shutil
 import time as machine
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -33,7 +34,7 @@ DECOY_DAYS = {
     "2013-07-29": "refactor_outcomes",
     "2013-08-05": "refactor_airport_load",
 }
-"""Days on which somebody changes something harmless."""
+"""Days on which somebody changes something harmless; other seeds have other days (`decoy_days`)."""
 PEOPLE = {"data": "Dana (data)", "ml": "Milo (ml)"}
 
 Say = Callable[[str, float], None]
@@ -80,6 +81,7 @@ class Story:
     fault: Fault | None
     start: str
     detected: str | None = None
+    decoys: Mapping[str, str] = field(default_factory=lambda: DECOY_DAYS)
     held: dict[str, str] = field(default_factory=dict)
     changes: list[dict[str, str]] = field(default_factory=list)
 
@@ -154,6 +156,16 @@ def live(story: Story, first: str, last: str, say: Say = lambda text, share: Non
         _people(story, window.key)
 
 
+def decoy_days(seed: int, days: Sequence[str]) -> dict[str, str]:
+    """Choose on which of the days every harmless change is made; seed 0 has the demo's own."""
+    from headwater.testing.faults import DECOYS
+
+    if seed == 0:
+        return dict(DECOY_DAYS)
+    chance = random.Random(seed)
+    return dict(zip(chance.sample(list(days), len(DECOYS)), DECOYS, strict=True))
+
+
 def _settle() -> None:
     """Keep the garbage collector from walking half a year of history over and over: it took a tenth of the time."""
     gc.collect()
@@ -167,8 +179,8 @@ def _changes(story: Story, key: str) -> None:
 
     if story.fault is not None and key == story.start:
         story.fault.plant(story.world, Team(story.workspace))
-    if key in DECOY_DAYS:
-        decoy = DECOYS[DECOY_DAYS[key]]
+    if key in story.decoys:
+        decoy = DECOYS[story.decoys[key]]
         decoy.plant(story.world, Team(story.workspace))
         story.changes.append({"window": key, "change": decoy.name, "subject": decoy.asset})
 

@@ -1,4 +1,7 @@
-"""Play every fault with several start days and score what was named, for `headwater demo --fault all --repeat N`."""
+"""Play every fault with several start days and score what was named, for `headwater demo --fault all --repeat N`.
+
+`--fault none --repeat N` plays N harmless worlds instead: the same real days, with the harmless changes on other days.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from headwater.app.demo import LIVE, STARTS, Options, Say, Story, begin, finish, live
+from headwater.app.demo import LIVE, STARTS, Options, Say, Story, begin, decoy_days, finish, live
+from headwater.core.errors import UsageError
 
 AFTER = 12
 """Days that a repeated play goes on after its fault begins; a single `headwater demo` always plays to the end."""
@@ -35,16 +39,21 @@ def run_table(options: Options, faults: Sequence[str], say: Say) -> dict[str, An
     """Play each fault from each start day and return the table with its shares."""
     began = machine.perf_counter()
     root = options.folder
+    if options.repeat > len(STARTS) and list(faults) != ["none"]:
+        raise UsageError(
+            f"there are {len(STARTS)} start days, not {options.repeat}", hint=f"--repeat {len(STARTS)}, or --start D"
+        )
     if root.exists():
         if any(root.iterdir()) and not (root / ".table").exists():
-            from headwater.core.errors import UsageError
-
             raise UsageError(f"{root} is not empty", hint="give another folder: headwater demo --dir DIR")
         shutil.rmtree(root)
     root.mkdir(parents=True)
     (root / ".table").touch()
-    starts = [options.start] if options.start else list(STARTS[: options.repeat])
-    plays = list(_forks(root, faults, starts, options.seed, say))
+    if list(faults) == ["none"]:
+        plays = list(_harmless(root, options, say))
+    else:
+        starts = [options.start] if options.start else list(STARTS[: options.repeat])
+        plays = list(_forks(root, faults, starts, options.seed, say))
     rows = _played(plays, say)
     quiet = [row for row in rows if row["fault"] is None]
     faulty = [row for row in rows if row["fault"] is not None]
@@ -64,10 +73,7 @@ def run_table(options: Options, faults: Sequence[str], say: Say) -> dict[str, An
 
 
 def _forks(root: Path, faults: Sequence[str], starts: Sequence[str], seed: int, say: Say) -> Iterator[Play]:
-    """Live the common past once and fork it on the eve of each start day.
-
-    Plays without a fault live their own past, because a harmless world is what they measure.
-    """
+    """Live the common past once and fork it on the eve of each start day."""
     story = begin(root / "past", "none", seed, min(starts), lambda text, share: say(text, share * 0.15))
     done = None
     for start in sorted(starts):
@@ -83,7 +89,16 @@ def _forks(root: Path, faults: Sequence[str], starts: Sequence[str], seed: int, 
             folder = root / f"{fault}-{start}"
             fork(root / "past", folder)
             last = story.workspace.line.calendar.shift(story.workspace.line.calendar.window(start), AFTER).key
-            yield Play(str(folder), fault, start, LIVE[1] if fault == "none" else min(last, LIVE[1]), seed)
+            yield Play(str(folder), fault, start, min(last, LIVE[1]), seed)
+
+
+def _harmless(root: Path, options: Options, say: Say) -> Iterator[Play]:
+    """Fork a common past on the eve of the first live day, for worlds that differ by their seed."""
+    begin(root / "past", "none", options.seed, LIVE[0], lambda text, share: say(text, share * 0.15))
+    for seed in range(options.seed, options.seed + options.repeat):
+        folder = root / f"none-{seed}"
+        fork(root / "past", folder)
+        yield Play(str(folder), "none", LIVE[0], LIVE[1], seed)
 
 
 def fork(source: Path, target: Path) -> None:
@@ -126,6 +141,9 @@ def play(item: Play) -> dict[str, Any]:
     clock = SimulatedClock(datetime(2013, 1, 1, tzinfo=UTC))
     workspace = Workspace.open(folder, clock)
     story = Story(workspace, World(folder, item.seed), clock, _fault(item.fault), item.start)
+    if item.fault == "none":
+        live_days = [window.key for window in workspace.line.calendar.between(item.start, item.last)]
+        story.decoys = decoy_days(item.seed, live_days[1:-1])
     for _ in live(story, item.start, item.last):
         pass
     answer = finish(story, machine.perf_counter() - began, report=False)

@@ -35,7 +35,12 @@ SHARES = (
 @click.option("--fault", metavar="NAME", help="What goes wrong: a fault's name, all, or none.")
 @click.option("--list-faults", is_flag=True, help="List the faults that can be planted.")
 @click.option(
-    "--repeat", metavar="N", type=click.IntRange(1, 3), default=1, show_default=True, help="Start days of each fault."
+    "--repeat",
+    metavar="N",
+    type=click.IntRange(1, 50),
+    default=1,
+    show_default=True,
+    help="Start days of each fault, up to 3; with --fault none, how many harmless worlds.",
 )
 @click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Seed of every random choice.")
 @click.option("--start", metavar="D", help="The day the fault begins.")
