@@ -137,12 +137,13 @@ def _weekly(gaps: Floats, days: Sequence[int | None]) -> tuple[Floats | None, Fl
     place = np.array(days)
     for day in range(7):
         own = np.flatnonzero((place == day) & np.isfinite(gaps))
-        if len(own) < 2:
+        count = len(own)
+        if count < 2:
             continue
-        effects[day] = float(np.median(gaps[own])) * len(own) / (len(own) + 1)
-        for one in own:
-            others = gaps[own[own != one]]
-            left[one] = abs(gaps[one] - float(np.median(others)) * len(others) / (len(others) + 1))
+        values = gaps[own]
+        effects[day] = float(np.median(values)) * count / (count + 1)
+        others = np.broadcast_to(values, (count, count))[~np.eye(count, dtype=bool)].reshape(count, count - 1)
+        left[own] = np.abs(values - np.median(others, axis=1) * (count - 1) / count)
     return effects, left
 
 

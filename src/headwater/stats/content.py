@@ -86,7 +86,7 @@ def _feed(hasher: Any, series: pl.Series) -> None:
             f"column `{series.name}` holds Python objects",
             hint="give it a type: numbers, text, times, lists or structs",
         )
-    _feed_nulls(hasher, series)
+    nulls = _feed_nulls(hasher, series)
     if isinstance(dtype, pl.Null) or series.null_count() == len(series):
         return
     if isinstance(dtype, (pl.List, pl.Array)):
@@ -100,18 +100,23 @@ def _feed(hasher: Any, series: pl.Series) -> None:
     elif isinstance(dtype, (pl.String, pl.Binary)):
         _feed_text(hasher, series)
     elif dtype.is_float():
-        _feed_floats(hasher, series)
+        _feed_floats(hasher, series, nulls)
     elif dtype == pl.Boolean:
         _feed_array(hasher, np.packbits(_filled(series, False).to_numpy(), bitorder="little"))
     else:
-        _feed_array(hasher, _filled(series.to_physical(), 0).to_numpy())
+        whole = series if dtype.is_integer() else series.to_physical()
+        _feed_array(hasher, _filled(whole, 0).to_numpy())
 
 
-def _feed_nulls(hasher: Any, series: pl.Series) -> None:
+def _feed_nulls(hasher: Any, series: pl.Series) -> np.ndarray[Any, Any] | None:
+    """Add where nulls are, and return that when some values are and some are not."""
     nulls = series.null_count()
     hasher.update(f"{len(series)} {nulls}\n".encode())
-    if 0 < nulls < len(series):
-        hasher.update(np.packbits(series.is_null().to_numpy(), bitorder="little").tobytes())
+    if not 0 < nulls < len(series):
+        return None
+    mask = series.is_null().to_numpy()
+    hasher.update(np.packbits(mask, bitorder="little").tobytes())
+    return mask
 
 
 def _filled(series: pl.Series, value: float) -> pl.Series:
@@ -122,10 +127,12 @@ def _feed_array(hasher: Any, values: np.ndarray[Any, Any]) -> None:
     hasher.update(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")))
 
 
-def _feed_floats(hasher: Any, series: pl.Series) -> None:
-    values = _filled(series, 0.0).to_numpy()
+def _feed_floats(hasher: Any, series: pl.Series, nulls: np.ndarray[Any, Any] | None) -> None:
+    values = series.to_numpy()
     for start in range(0, len(values), _ROWS):
         block = values[start : start + _ROWS] + values.dtype.type(0)  # turns -0.0 into 0.0, and copies
+        if nulls is not None:
+            block[nulls[start : start + _ROWS]] = 0.0
         odd = block != block
         if odd.any():
             block[odd] = math.nan
