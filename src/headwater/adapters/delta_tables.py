@@ -39,7 +39,7 @@ from headwater.adapters.frame_cache import FrameCache
 from headwater.core.errors import CorruptTable, DataError, StorageError, UsageError
 from headwater.core.names import NAME
 from headwater.core.ports import Lost, TableVersion
-from headwater.stats.content import content_hash
+from headwater.stats.content import content_hash, content_hashes
 from headwater.stats.stacking import stack
 
 _FILE = re.compile(r"(?P<content>[0-9a-f]{64})-(?P<layout>[0-9a-f]{12})-[0-9a-f]{8}\.parquet")
@@ -110,7 +110,7 @@ class DeltaTables:
             CorruptTable: The table's log cannot be read.
         """
         _check(dataset, frames)
-        contents = {key: content_hash(frame) for key, frame in frames.items()}
+        contents = content_hashes(frames)
         rows = {key: frame.height for key, frame in frames.items()}
         with self._lock, self._turn(dataset):
             head = self._head(dataset)

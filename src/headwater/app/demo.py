@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headwater.testing.flights_world import World
 
 HISTORY = ("2013-01-01", "2013-06-30")
-LIVE = ("2013-07-01", "2013-08-16")
+LIVE = ("2013-07-01", "2013-08-14")
 DEFAULT_FAULT = "weather_offset"
 STARTS = ("2013-07-17", "2013-07-24", "2013-08-01")
 """Days on which faults begin in repeated runs; the first is the default."""

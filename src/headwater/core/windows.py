@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from headwater.core.clock import aware
@@ -60,18 +61,7 @@ class Calendar:
 
     def window(self, key: str) -> Window:
         """Return the window named ``key``."""
-        try:
-            if self.every == "1d":
-                start = datetime.strptime(key, "%Y-%m-%d").replace(tzinfo=ZoneInfo(self.timezone))
-            else:
-                start = datetime.strptime(key, "%Y-%m-%dT%H").replace(tzinfo=ZoneInfo("UTC"))
-            window = self.containing(start)
-        except (ValueError, OverflowError):
-            window = None
-        if window is None or window.key != key:  # keys are compared as text: 2013-7-1 would sort after 2013-12-31
-            example = "2013-07-01" if self.every == "1d" else "2013-07-01T05"
-            raise UsageError(f"`{key}` is not a window", hint=f"write it like {example}")
-        return window
+        return _named(self, key)
 
     def containing(self, time: datetime) -> Window:
         """Return the window that ``time`` falls in."""
@@ -86,10 +76,7 @@ class Calendar:
 
     def shift(self, window: Window, count: int) -> Window:
         """Return the window ``count`` places later (earlier when negative)."""
-        if self.every == "1d":
-            middle = datetime.strptime(window.key, "%Y-%m-%d") + timedelta(days=count, hours=12)
-            return self.containing(middle.replace(tzinfo=ZoneInfo(self.timezone)))
-        return self.containing(window.start + count * _EVERY["1h"])
+        return _shifted(self, window, count)
 
     def between(self, first: str, last: str) -> Iterator[Window]:
         """Yield the windows from ``first`` to ``last``, both included."""
@@ -106,3 +93,27 @@ class Calendar:
         windows = list(self.between(first, last))
         key = windows[0].key if len(windows) == 1 else f"{windows[0].key}..{windows[-1].key}"
         return Window(windows[0].start, windows[-1].end, key)
+
+
+@lru_cache(maxsize=8192)
+def _named(calendar: Calendar, key: str) -> Window:
+    try:
+        if calendar.every == "1d":
+            start = datetime.strptime(key, "%Y-%m-%d").replace(tzinfo=ZoneInfo(calendar.timezone))
+        else:
+            start = datetime.strptime(key, "%Y-%m-%dT%H").replace(tzinfo=ZoneInfo("UTC"))
+        window = calendar.containing(start)
+    except (ValueError, OverflowError):
+        window = None
+    if window is None or window.key != key:  # keys are compared as text: 2013-7-1 would sort after 2013-12-31
+        example = "2013-07-01" if calendar.every == "1d" else "2013-07-01T05"
+        raise UsageError(f"`{key}` is not a window", hint=f"write it like {example}")
+    return window
+
+
+@lru_cache(maxsize=8192)
+def _shifted(calendar: Calendar, window: Window, count: int) -> Window:
+    if calendar.every == "1d":
+        middle = datetime.strptime(window.key, "%Y-%m-%d") + timedelta(days=count, hours=12)
+        return calendar.containing(middle.replace(tzinfo=ZoneInfo(calendar.timezone)))
+    return calendar.containing(window.start + count * _EVERY["1h"])

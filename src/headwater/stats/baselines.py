@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 import numpy as np
 
@@ -123,8 +124,13 @@ class Baseline:
 
 def weekday(window: Window) -> int | None:
     """Return the weekday of a window of one day, Monday 0; None for other windows."""
+    return _weekday(window.key)
+
+
+@lru_cache(maxsize=4096)
+def _weekday(key: str) -> int | None:
     try:
-        return datetime.strptime(window.key, "%Y-%m-%d").weekday()
+        return datetime.strptime(key, "%Y-%m-%d").weekday()
     except ValueError:
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -100,6 +101,7 @@ def bootstrap_mean(
     return Interval(float((data * heavy).sum() / total), float(low), float(high))
 
 
+@lru_cache(maxsize=1024)
 def t_quantile(probability: float, degrees: int) -> float:
     """Return the quantile of Student's t with a whole number of degrees of freedom, by bisection."""
     if probability < 0.5:
@@ -107,7 +109,7 @@ def t_quantile(probability: float, degrees: int) -> float:
     low, high = 0.0, 1.0
     while _t_central(high, degrees) < 2 * probability - 1:
         high *= 2
-    for _ in range(80):
+    while high - low > 1e-13 * high:
         middle = (low + high) / 2
         low, high = (middle, high) if _t_central(middle, degrees) < 2 * probability - 1 else (low, middle)
     return (low + high) / 2
