@@ -11,59 +11,38 @@ import fcntl
 import json
 import re
 import threading
-import uuid
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Schema
-from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from headwater.adapters.delta_layout import (
-    FOOTER,
     PARTITION,
     Layout,
-    decode,
     delta_field,
-    encode,
-    has_blobs,
     lay_out,
 )
 from headwater.adapters.delta_log import Added, added
-from headwater.adapters.frame_cache import FrameCache
+from headwater.adapters.window_files import UNREADABLE, Part, WindowFiles
 from headwater.core.errors import CorruptTable, DataError, StorageError, UsageError
 from headwater.core.names import NAME
 from headwater.core.ports import Lost, TableVersion
-from headwater.stats.content import content_hash, content_hashes
+from headwater.stats.content import content_hashes
 from headwater.stats.stacking import stack
 
 _FILE = re.compile(r"(?P<content>[0-9a-f]{64})-(?P<layout>[0-9a-f]{12})-[0-9a-f]{8}\.parquet")
 _REMEMBERED = 200_000
-_KEPT_BYTES = 96 * 2**20
-_KEPT_WINDOWS = 40
 _SETTINGS = {  # every version stays readable: neither old files nor old commits may be cleaned up
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
     "delta.enableExpiredLogCleanup": "false",
     "delta.checkpointInterval": "10",  # a commit reads the log since the last checkpoint
 }
-_UNREADABLE = (OSError, DeltaError, pl.exceptions.PolarsError, DataError, ValueError, KeyError)
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The file that holds one window in one version."""
-
-    path: str
-    content: str
-    layout: str
-    rows: int
-    size: int
 
 
 @dataclass(slots=True)
@@ -72,7 +51,7 @@ class _Head:
 
     table: DeltaTable
     version: int
-    parts: dict[str, _Part]
+    parts: dict[str, Part]
 
 
 class DeltaTables:
@@ -91,11 +70,9 @@ class DeltaTables:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self._heads: dict[str, _Head] = {}
-        self._past: OrderedDict[tuple[str, int], dict[str, _Part]] = OrderedDict()
-        self._layouts: dict[str, Layout] = {}
+        self._past: OrderedDict[tuple[str, int], dict[str, Part]] = OrderedDict()
         self._laid_out: dict[str, tuple[Layout | None, dict[str, Any]]] = {}
-        self._trusted: set[str] = set()
-        self._cache = FrameCache(_KEPT_BYTES)
+        self._files = WindowFiles(self.folder)
         self._lock = threading.RLock()
 
     def write(self, dataset: str, frames: Mapping[str, pl.DataFrame], *, run_id: str) -> TableVersion:
@@ -118,7 +95,7 @@ class DeltaTables:
             if head is None or changed:
                 version = self._commit(dataset, head, {key: (frames[key], contents[key]) for key in changed}, run_id)
                 if len(changed) == 1:
-                    self._cache.put(self._heads[dataset].parts[changed[0]].path, frames[changed[0]])
+                    self._files.keep(self._heads[dataset].parts[changed[0]], frames[changed[0]])
             else:
                 version = head.version
         return TableVersion(dataset, version, contents, rows)
@@ -136,18 +113,7 @@ class DeltaTables:
         wanted = [(key, parts[key]) for key in dict.fromkeys(keys) if key in parts]
         if not wanted:
             return None
-        frames: list[pl.DataFrame] = []
-        kept = {part.path: self._cache.get(part.path) for _, part in wanted}
-        for (_, cached), run in groupby(wanted, key=lambda item: (item[1].layout, kept[item[1].path] is not None)):
-            group = list(run)
-            if cached:
-                self._present(dataset, group)
-                frames.extend(frame for _, part in group if (frame := kept[part.path]) is not None)
-            else:
-                read = self._frames(dataset, group)
-                frames.extend(read)
-                self._keep_frames(group, read)
-        return stack(frames)
+        return stack(self._files.read(dataset, wanted))
 
     def keys(self, dataset: str, version: int | None = None) -> list[str]:
         """Return the keys of the windows that are there, sorted; empty for an unknown dataset."""
@@ -181,9 +147,8 @@ class DeltaTables:
             CorruptTable: At the first window that is not.
         """
         parts = self._parts(dataset, version)
-        self._trusted.difference_update(part.path for part in parts.values())
-        for item in sorted(parts.items(), key=lambda item: item[0]):
-            self._frames(dataset, [item])
+        for key in sorted(parts):
+            self._files.prove(dataset, key, parts[key])
         return len(parts)
 
     def lost(self, dataset: str, contents: Mapping[str, Collection[str]], *, deep: bool = False) -> list[Lost]:
@@ -209,20 +174,15 @@ class DeltaTables:
         return found
 
     def _flaw(self, dataset: str, item: Added, content: str, deep: bool) -> str:
-        part = _Part(item.path, content, item.path.split("-")[-2], item.rows, item.size)
+        part = Part(item.path, content, item.path.split("-")[-2], item.rows, item.size)
         if deep:
-            self._trusted.discard(part.path)
             try:
-                self._frames(dataset, [(item.window, part)])
+                self._files.prove(dataset, item.window, part)
             except CorruptTable as error:
                 return error.message.rpartition(": file ")[2]
             return ""
-        file = self.folder / dataset / item.path
-        try:
-            size = file.stat().st_size
-        except OSError as error:
-            return f"{file} is damaged: it is missing ({error.strerror})"
-        return "" if size == item.size else f"{file} is damaged: it has {size} bytes instead of {item.size}"
+        flaw = self._files.flaw(dataset, part)
+        return f"{self.folder / dataset / item.path} is damaged: {flaw}" if flaw else ""
 
     def _commit(
         self, dataset: str, head: _Head | None, changed: dict[str, tuple[pl.DataFrame, str]], run_id: str
@@ -230,14 +190,14 @@ class DeltaTables:
         local = _local_times(head, [frame for frame, _ in changed.values()])
         fields = {} if head is None else {field["name"]: field["type"] for field in _fields(head.table)}
         fields.pop(PARTITION, None)
-        parts: dict[str, _Part] = {}
+        parts: dict[str, Part] = {}
         layout, known = self._laid_out.get(dataset, (None, {}))
         layout = layout if known == fields else None
         try:
             for key, (frame, content) in changed.items():
                 if layout is None or not layout.fits(frame):
                     layout, fields = lay_out(frame, fields, local_times=local)
-                parts[key] = self._save(dataset, key, frame, content, layout, local)
+                parts[key] = self._files.save(dataset, key, frame, content, layout, local)
             version = self._log(dataset, head, parts, fields, run_id)
             if layout is not None:
                 self._laid_out[dataset] = (layout, fields)
@@ -258,23 +218,8 @@ class DeltaTables:
                 hint=f"the version before is still there; is there room and permission in {self.folder}?",
             ) from error
 
-    def _save(self, dataset: str, key: str, frame: pl.DataFrame, content: str, layout: Layout, local: bool) -> _Part:
-        slug = re.sub(r"[^A-Za-z0-9_.-]", "_", key)[:80]
-        name = f"{PARTITION}={slug}/{content}-{layout.id}-{uuid.uuid4().hex[:8]}.parquet"
-        file = self.folder / dataset / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            stored = encode(frame, layout, local_times=local)
-            stored.write_parquet(file, compression="zstd", compression_level=1, metadata={FOOTER: layout.text})
-            self._layouts[layout.id] = layout
-            self._trusted.add(name)
-            return _Part(name, content, layout.id, frame.height, file.stat().st_size)
-        except BaseException:
-            file.unlink(missing_ok=True)
-            raise
-
     def _log(
-        self, dataset: str, head: _Head | None, parts: dict[str, _Part], fields: Mapping[str, Any], run_id: str
+        self, dataset: str, head: _Head | None, parts: dict[str, Part], fields: Mapping[str, Any], run_id: str
     ) -> int:
         names = [delta_field(name, kind) for name, kind in [*fields.items(), (PARTITION, "string")]]
         schema = Schema.from_json(json.dumps({"type": "struct", "fields": names}))
@@ -305,7 +250,7 @@ class DeltaTables:
         self._remember(dataset, _Head(head.table, head.table.version(), {**head.parts, **parts}))
         return head.table.version()
 
-    def _landed(self, dataset: str, head: _Head | None, parts: dict[str, _Part]) -> int | bool | None:
+    def _landed(self, dataset: str, head: _Head | None, parts: dict[str, Part]) -> int | bool | None:
         """Return the version that holds these parts if the commit came through before what failed after it.
 
         False when it did not, so that the files can go; None when that cannot be told, so that they must stay.
@@ -323,68 +268,13 @@ class DeltaTables:
         part = None if head is None else head.parts.get(key)
         if part is None or part.content != content:
             return False
-        self._trusted.discard(part.path)
         try:
-            self._frames(dataset, [(key, part)])
+            self._files.prove(dataset, key, part)
         except CorruptTable:
             return False
         return True
 
-    def _frames(self, dataset: str, group: list[tuple[str, _Part]]) -> list[pl.DataFrame]:
-        """Read files of one layout: together if that works, else one by one to find the damaged one."""
-        self._present(dataset, group)
-        try:
-            frame = self._decoded(dataset, [part for _, part in group])
-        except _UNREADABLE as error:
-            if len(group) == 1:
-                raise self._corrupt(dataset, *group[0], _first_line(error)) from error
-            return [frame for item in group for frame in self._frames(dataset, [item])]
-        first = 0
-        for key, part in group:
-            if part.path not in self._trusted:
-                if content_hash(frame[first : first + part.rows]) != part.content:
-                    raise self._corrupt(dataset, key, part, "its content is not what was written")
-                self._trusted.add(part.path)
-            first += part.rows
-        return [frame]
-
-    def _present(self, dataset: str, group: list[tuple[str, _Part]]) -> None:
-        for key, part in group:
-            file = self.folder / dataset / part.path
-            try:
-                size = file.stat().st_size
-            except OSError as error:
-                raise self._corrupt(dataset, key, part, f"it is missing ({error.strerror})") from error
-            if size != part.size:
-                raise self._corrupt(dataset, key, part, f"it has {size} bytes instead of {part.size}")
-
-    def _keep_frames(self, group: list[tuple[str, _Part]], read: list[pl.DataFrame]) -> None:
-        """Keep what was read; of many windows at once nothing, as every slice would hold on to the whole."""
-        if len(read) == 1 and len(group) <= _KEPT_WINDOWS:
-            first = 0
-            for _, part in group:
-                self._cache.put(part.path, read[0][first : first + part.rows])
-                first += part.rows
-
-    def _decoded(self, dataset: str, parts: list[_Part]) -> pl.DataFrame:
-        files = [self.folder / dataset / part.path for part in parts]
-        if parts[0].layout not in self._layouts:
-            self._layouts[parts[0].layout] = Layout.parse(pl.read_parquet_metadata(files[0])[FOOTER])
-        layout = self._layouts[parts[0].layout]
-        batches = [[file] for file in files] if has_blobs(layout) else [files]
-        frame = stack([decode(_read(batch), layout) for batch in batches])
-        if frame.height != sum(part.rows for part in parts):
-            raise DataError("the number of rows is not what was written")
-        return frame
-
-    def _corrupt(self, dataset: str, key: str, part: _Part, why: str) -> CorruptTable:
-        return CorruptTable(
-            f"dataset `{dataset}`, window `{key}`: file {self.folder / dataset / part.path} is damaged: {why}",
-            doing=f"reading dataset `{dataset}`",
-            hint=f"deliver it again: headwater backfill {dataset} --from {key} --to {key}",
-        )
-
-    def _parts(self, dataset: str, version: int | None) -> dict[str, _Part]:
+    def _parts(self, dataset: str, version: int | None) -> dict[str, Part]:
         with self._lock:
             head = self._head(dataset)
             if head is None:
@@ -427,7 +317,7 @@ class DeltaTables:
             self._keep(dataset, before.version, before.parts)
         self._heads[dataset] = head
 
-    def _keep(self, dataset: str, version: int, parts: dict[str, _Part]) -> None:
+    def _keep(self, dataset: str, version: int, parts: dict[str, Part]) -> None:
         self._past[dataset, version] = parts
         while len(self._past) > 1 and sum(map(len, self._past.values())) > _REMEMBERED:
             self._past.popitem(last=False)
@@ -468,7 +358,7 @@ def _readable(dataset: str, folder: Path) -> Iterator[None]:
         yield
     except CorruptTable:
         raise
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise CorruptTable(
             f"dataset `{dataset}`: the log in {folder / dataset / '_delta_log'} is damaged: {_first_line(error)}",
             doing=f"opening dataset `{dataset}`",
@@ -476,9 +366,9 @@ def _readable(dataset: str, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _parts_of(table: DeltaTable) -> dict[str, _Part]:
+def _parts_of(table: DeltaTable) -> dict[str, Part]:
     listing = pl.DataFrame(table.get_add_actions(flatten=True))
-    parts: dict[str, _Part] = {}
+    parts: dict[str, Part] = {}
     if not listing.height:
         return parts
     columns = ["path", "size_bytes", "num_records", f"partition.{PARTITION}"]
@@ -486,17 +376,13 @@ def _parts_of(table: DeltaTable) -> dict[str, _Part]:
         match = _FILE.fullmatch(path.rpartition("/")[2])
         if match is None or key in parts:
             raise DataError(f"file {path} of window `{key}` was written by something else")
-        parts[key] = _Part(path, match["content"], match["layout"], rows, size)
+        parts[key] = Part(path, match["content"], match["layout"], rows, size)
     return parts
 
 
-def _add(key: str, part: _Part) -> AddAction:
+def _add(key: str, part: Part) -> AddAction:
     stats = json.dumps({"numRecords": part.rows})
     return AddAction(part.path, part.size, {PARTITION: key}, 0, True, stats)
-
-
-def _read(files: list[Path]) -> pl.DataFrame:
-    return pl.read_parquet(files, glob=False, hive_partitioning=False)
 
 
 def _fields(table: DeltaTable) -> list[dict[str, Any]]:
