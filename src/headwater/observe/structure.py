@@ -121,7 +121,7 @@ def _young(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
         known = [value for value in baseline.values(metric).tolist() if value == value]
         value, low, high = float(given), min(known), max(known)
         if name == "rows":
-            broken = low == high and abs(value - high) >= _JUMP_ROWS * high
+            broken = low == high != value and abs(value - high) >= _JUMP_ROWS * high
         else:
             away = max(value - high, low - value)
             bad = (value > high) == (DIRECTIONS[name] == _UP) or DIRECTIONS[name] == _EITHER

@@ -110,10 +110,12 @@ def test_before_two_weeks_only_what_needs_no_band():
     assert judge({"rows": 0.0}, days=0) == []
 
 
-def young(windows, changed):
+SNAPSHOT = {"rows": 300.0, "null_share.size": 0.1, "unseen_share.kind": 0.0, "key_match.makers": 1.0}
+
+
+def young(windows, changed, usual=SNAPSHOT):
     """A snapshot of which a few windows are there, all alike."""
     history = History(CALENDAR)
-    usual = {"rows": 300.0, "null_share.size": 0.1, "unseen_share.kind": 0.0, "key_match.makers": 1.0}
     for day in DAYS[:windows]:
         history.add_evidence(evidence(day, usual))
     item = evidence(DAYS[windows], usual | changed)
@@ -129,6 +131,13 @@ def test_what_never_moved_in_a_young_table_and_jumps_is_a_break():
 def test_a_young_table_may_grow_and_must_have_been_seen_some_times():
     assert young(5, {"rows": 340.0, "unseen_share.kind": 0.3}) == set()
     assert young(2, {"unseen_share.kind": 1.0, "rows": 120.0}) == set()
+
+
+@pytest.mark.parametrize("windows", [3, 8, 13])
+def test_a_young_table_that_is_always_empty_is_no_finding(windows):
+    """Rejected rows, for one: a table that is empty for weeks is as it should be."""
+    assert young(windows, {"rows": 0.0}, usual={"rows": 0.0}) == set()
+    assert young(windows, {"rows": 40.0}, usual={"rows": 0.0}) == {"rows"}
 
 
 def test_hourly_windows_are_judged_too():
