@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -74,15 +74,19 @@ def _world(case: Case) -> float:
     return weight + 0.25 * min(4, len(moved))
 
 
-def _path(case: Case, asset: str) -> list[str]:
+def _path(case: Case, asset: str, numbers: Mapping[str, float] | None = None) -> list[str]:
     """Return the shortest lineage path from an asset to a symptom: predictions or labels, else what alarmed or failed.
 
-    No path, no blame.
+    Of predictions and labels, what the fault moves more by its own ``numbers`` comes first. No path, no blame.
     """
-    named = case.named
-    decided = {name for model in case.models for name in (model.predictions, model.labels)}
+    named, told = case.named, numbers or {}
+    predictions = {model.predictions for model in case.models}
+    labels = {model.labels for model in case.models}
     alarmed = {named[finding.subject] for finding in case.findings if finding.subject in named} | set(case.failed)
-    return _shortest(case, asset, decided) or _shortest(case, asset, alarmed)
+    moved, flipped = told.get("displacement", 0.0), told.get("label_flips", 0.0)
+    first: set[str] = predictions if moved > flipped else labels if flipped > moved else set()
+    goals = (first, predictions | labels, alarmed)
+    return next((path for goal in goals if (path := _shortest(case, asset, goal))), [])
 
 
 def _shortest(case: Case, asset: str, goals: set[str]) -> list[str]:
@@ -129,7 +133,7 @@ def _named(case: Case, culprit: Weighed, chance: float, common: dict[str, Any], 
         confidence=round(chance, 4),
         text=text,
         start_window=start,
-        chain=chain(case, culprit, _path(case, culprit.asset), common["time"], keep),
+        chain=chain(case, culprit, _path(case, culprit.asset, culprit.numbers), common["time"], keep),
         effect=priced,
         remedy=remedy,
         prevention=_prevention(case, culprit),

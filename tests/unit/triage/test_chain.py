@@ -1,7 +1,10 @@
 """The chain: from the culprit to the decisions, a number per hop and what computes it again."""
 
+from dataclasses import replace
+
 import pytest
 
+from headwater.core.assets import Read
 from headwater.triage.verdict import judge
 from unit.triage.pipelines import day
 from unit.triage.shop import NOW, Shop, finding, ref
@@ -37,6 +40,25 @@ def test_the_chain_leads_from_the_culprit_to_the_decisions_and_each_hop_has_its_
         assert (made.type, made.subject, made.window) == ("replay", step.subject, day(5))
         assert made.values["share"] == step.value
     assert first.command.removesuffix(" share").rpartition(" ")[2] in {cause[:12] for cause in first.causes}
+
+
+def test_the_chain_leads_to_what_the_fault_moves_although_the_labels_read_the_culprit_at_first_hand():
+    shop = Shop()
+    labels = shop.assets["returns"]
+    shop.assets["returns"] = replace(labels, reads=(*labels.reads, Read("orders")))
+    shop.days(0, 3).change("orders", lambda raw_orders: raw_orders.with_columns(raw_orders["x"] * 2))
+    shop.made["returns", day(-1)] = shop.current["returns"]
+    found = judge(shop.days(4, 5).case(4, 5, findings=[ALARM]), NOW)
+    assert [step.subject for step in found.chain] == [
+        ref("orders"), ref("features"), ref("refund_served"), ref("refund_predictions"),
+    ]  # fmt: skip
+
+
+def test_the_chain_leads_to_the_labels_when_it_is_they_that_flip():
+    shop = Shop().days(0, 3)
+    shop.change("returns", lambda raw_returns: raw_returns.select("id", returned=1 - raw_returns["returned"]))
+    found = judge(shop.days(4, 6).case(4, 5, findings=[finding("returns", "mechanism", "label_flips")]), NOW)
+    assert [step.subject for step in found.chain] == [ref("returns")]
 
 
 def test_a_hop_that_was_not_tested_has_no_number_and_names_what_judges_the_case():
