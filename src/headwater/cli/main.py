@@ -114,7 +114,7 @@ def attempt(arguments: list[str]) -> int:
             hint="take the call of exit() out of its functions, and run the command again",
         )
         return _tell(ended, arguments)
-    except Exception as error:
+    except BaseException as error:  # what breaks in an extension need not be an Exception
         if os.environ.get("HEADWATER_DEBUG"):
             raise
         return _tell(_unexpected(error), arguments)
@@ -140,7 +140,7 @@ def _mistyped(mistyped: click.ClickException) -> HeadwaterError:
     return UsageError(message, hint=f"see `{path} --help`")
 
 
-def _unexpected(error: Exception) -> HeadwaterError:
+def _unexpected(error: BaseException) -> HeadwaterError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutsideError(
             f"the disk is full: {error.filename or error.strerror}", hint="make room and run the same command again"

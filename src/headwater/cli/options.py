@@ -52,7 +52,9 @@ def both_or_neither(first: str | None, last: str | None) -> None:
 
 def person(name: str | None) -> str:
     """Return who acts: the name given, else the login name."""
-    if name:
+    if name is not None:
+        if not name.strip():
+            raise UsageError("the name after --by is empty", hint="say who decides, or leave --by out")
         return name
     try:
         return getpass.getuser()

@@ -23,6 +23,10 @@ Guard = Callable[[Mapping[str, pl.DataFrame]], None]
 """Looks at the windows that are about to be written; raises `WindowConflict` to keep what is there."""
 
 
+MARK = "_window"
+"""The column that names the window of a row, where several windows are put together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """A parent as it was read: which version, and which of its windows with their content hashes."""
@@ -150,7 +154,8 @@ def cut(calendar: Calendar, asset: Asset, frame: pl.DataFrame, window: Window) -
     if bool(outside.any()):
         raise DataError(
             f"{int(outside.sum())} rows of `{asset.name}` fall outside {window.key}",
-            hint=f"its event time `{asset.time}` must lie in the window delivered",
+            hint=f"its event time `{asset.time}` must lie in the window delivered: {window.start.isoformat()} (included) "
+            f"to {window.end.isoformat()} (not included); window times are in UTC, days are cut in {calendar.timezone}",
         )
     parts = frame.with_columns(keyed.alias("_window")).partition_by(
         "_window", as_dict=True, include_key=False, maintain_order=True
@@ -239,11 +244,9 @@ def _computed(
 ) -> pl.DataFrame:
     try:
         frame = compute(frames, window)
-    except HeadwaterError:
+    except (HeadwaterError, MemoryError, KeyboardInterrupt):
         raise
-    except MemoryError:
-        raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a function may exit, and what breaks in an extension need not be an Exception
         first = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
         raise DataError(
             f"the function of `{asset.name}` failed: {type(error).__name__}: {first}",
@@ -251,8 +254,23 @@ def _computed(
             hint="fix the function or its input; nothing was written",
         ) from error
     if not isinstance(frame, pl.DataFrame):
+        what, hint = _no_frame(frame)
+        raise DataError(f"the function of `{asset.name}` returned {what}, not a polars DataFrame", hint=hint)
+    if MARK in frame.columns:
         raise DataError(
-            f"the function of `{asset.name}` returned a {type(frame).__name__}",
-            hint="return a polars DataFrame (call .collect() on a LazyFrame)",
+            f"the function of `{asset.name}` returned a column `{MARK}`, which says in a table what window a row is of",
+            hint="give the column another name",
         )
     return frame
+
+
+def _no_frame(made: Any) -> tuple[str, str]:
+    """Say what a function returned in place of a frame, and how it becomes one."""
+    name = type(made).__name__
+    if made is None:
+        return "nothing", "end it with `return` and the frame"
+    if type(made).__module__.partition(".")[0] == "pandas":
+        return f"a pandas {name}", "return pl.from_pandas(...) of it"
+    if isinstance(made, pl.LazyFrame):
+        return f"a {name}", "call .collect() on it"
+    return f"a {name}", "return a polars DataFrame, e.g. pl.DataFrame(...) of it"

@@ -177,9 +177,9 @@ class Replay:
             frames[parent] = frame
         try:
             result = self._mechanisms.compute(asset, mechanism)(frames, self.calendar.window(key))
-        except (DataError, OutsideError, MemoryError):
+        except (DataError, OutsideError, MemoryError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:  # a function may exit, and what breaks in an extension need not be an Exception
             said = error.message if isinstance(error, HeadwaterError) else error
             raise DataError(
                 f"the replay of `{asset}` failed: {said}", doing=f"replaying `{asset}`, window {key}"

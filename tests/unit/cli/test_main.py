@@ -75,6 +75,11 @@ def test_the_unforeseen_is_one_line_and_a_way_to_the_traceback(fails, capsys, mo
         fails(RuntimeError("two\nlines"))
 
 
+def test_what_is_no_exception_is_told_too(fails, capsys) -> None:  # type: ignore[no-untyped-def]
+    fails(type("Panic", (BaseException,), {})("index out of bounds"))
+    assert capsys.readouterr().err.startswith("error: Panic: index out of bounds\n")
+
+
 def test_json_carries_the_error(fails, capsys) -> None:  # type: ignore[no-untyped-def]
     fails(UnknownName.of("dataset", "wether", ["weather"]), "--json")
     told = json.loads(capsys.readouterr().out)["error"]

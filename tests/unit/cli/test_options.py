@@ -20,3 +20,6 @@ def test_who_acts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert options.person("ada") == "ada"
     monkeypatch.setattr("getpass.getuser", lambda: "login")
     assert options.person(None) == "login"
+    for empty in ("", "  "):
+        with pytest.raises(UsageError, match="--by"):
+            options.person(empty)

@@ -352,6 +352,13 @@ def test_history_that_is_computed_window_by_window_begins_where_its_parents_does
     assert again.state == "SKIP"  # a hole that opens once history has begun is no beginning
 
 
+PANDAS = type("DataFrame", (), {"__module__": "pandas.core.frame"})()
+
+
+class Panic(BaseException):
+    """What an extension in Rust raises when it breaks is no `Exception`."""
+
+
 def raising(error):
     def compute(frames, window):
         raise error
@@ -369,6 +376,7 @@ def raising(error):
         (pl.exceptions.ColumnNotFoundError("gone"), "ColumnNotFoundError: gone"),
         (DataError("its own words"), "its own words"),
         (ModelError("p is outside 0..1"), "p is outside 0..1"),
+        (Panic("index out of bounds"), "the function of `trips` failed: Panic: index out of bounds"),
     ],
 )
 def test_a_function_that_fails_is_told_and_leaves_nothing(tables, error, said):
@@ -379,7 +387,7 @@ def test_a_function_that_fails_is_told_and_leaves_nothing(tables, error, said):
     assert tables.datasets() == []
 
 
-@pytest.mark.parametrize("error", [StorageError("disk full"), CorruptTable("torn"), MemoryError()])
+@pytest.mark.parametrize("error", [StorageError("disk full"), CorruptTable("torn"), MemoryError(), KeyboardInterrupt()])
 def test_trouble_with_the_outside_world_stops_the_run(tables, error):
     with pytest.raises(type(error)):
         one(SOURCE, raising(error), tables, DAYS.window(day(1)))
@@ -391,7 +399,32 @@ def test_trouble_with_the_outside_world_stops_the_run(tables, error):
 def test_what_is_no_frame_is_refused(tables, made, window):
     found = one(SOURCE, lambda frames, at: made, tables, window)
     assert found.state == "FAIL"
-    assert f"returned a {type(made).__name__}" in str(found.error)
+    said = "nothing" if made is None else f"a {type(made).__name__}"
+    assert f"`trips` returned {said}, not a polars DataFrame" in str(found.error)
+    assert tables.datasets() == []
+
+
+@pytest.mark.parametrize(
+    ("made", "said", "hint"),
+    [
+        (None, "returned nothing", "return"),
+        (pl.LazyFrame({"id": [1]}), "returned a LazyFrame", ".collect()"),
+        (PANDAS, "returned a pandas DataFrame", "pl.from_pandas"),
+    ],
+)
+def test_what_is_no_frame_is_refused_with_the_way_to_one(tables, made, said, hint):
+    error = one(SOURCE, lambda frames, at: made, tables, DAYS.window(day(1))).error
+    assert said in error.message
+    assert hint in error.hint
+
+
+@pytest.mark.parametrize("window", [DAYS.window(day(1)), DAYS.span(day(1), day(2))])
+def test_the_column_that_marks_windows_is_refused_rather_than_lost(tables, window):
+    """Outside readers see which window a row is of in `_window`."""
+    frame = pl.DataFrame({"id": [1], "at": [datetime(2024, 3, 1, 9, tzinfo=UTC)], "_window": ["mine"]})
+    found = one(SOURCE, lambda frames, at: frame, tables, window)
+    assert found.state == "FAIL"
+    assert "`_window`" in found.error.message and "another name" in found.error.hint
     assert tables.datasets() == []
 
 

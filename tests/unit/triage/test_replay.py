@@ -1,5 +1,7 @@
 """Recomputing with something repaired equals having run it so in the first place."""
 
+import sys
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -290,12 +292,19 @@ def test_stored_tables_are_read_once_and_absent_ones_are_none():
     assert replay.value("middle", day(9), REPAIRED) is None
 
 
+def panic():
+    """What an extension in Rust raises when it breaks is no `Exception`."""
+    raise type("Panic", (BaseException,), {})("index out of bounds")
+
+
 @pytest.mark.parametrize(
     ("function", "error", "said"),
     [
         (lambda *_: 1 / 0, DataError, "the replay of `middle` failed: division by zero"),
         (lambda *_: None, DataError, "the replay of `middle` gave a NoneType, not a frame"),
         (lambda frames, *_: frames["raw"].select("gone"), DataError, "the replay of `middle` failed"),
+        (lambda *_: panic(), DataError, "the replay of `middle` failed: index out of bounds"),
+        (lambda *_: sys.exit(3), DataError, "the replay of `middle` failed: 3"),
     ],
 )
 def test_a_replay_that_fails_says_where(function, error, said):
