@@ -24,9 +24,12 @@ from headwater.core.project import Model, Project, arguments
 from headwater.core.windows import Calendar, Window
 from headwater.dataops.contracts import Contract, load_contracts
 from headwater.mlops.serving import predict
+from headwater.stats.detached import detached
 from headwater.stats.signatures import Reference
 from headwater.triage.approval import Approval
 from headwater.triage.replay import Replay
+
+Compute = Callable[[Mapping[str, pl.DataFrame], Window], Any]
 
 
 class Line:
@@ -214,7 +217,7 @@ class Line:
         found = self.state.approvals.get(asset)
         return found if found is not None and found.code == code else None
 
-    def compute(self, asset: str, mechanism: Mechanism) -> Callable[[Mapping[str, pl.DataFrame], Window], Any]:
+    def compute(self, asset: str, mechanism: Mechanism) -> Compute:
         """Return the callable that a mechanism stands for."""
         present = self.project.functions[asset]
         same = self.services.code.put(present) == mechanism.code
@@ -222,13 +225,14 @@ class Line:
         model = self.model_of(asset)
         if model is None:
             parents = self.assets[asset].parents
-            return lambda frames, window: function(*arguments(function, frames, parents, window))
+            return _apart(lambda frames, window: function(*arguments(function, frames, parents, window)))
         if not mechanism.parts:
             raise ModelError(f"model `{model.name}` has no loaded parts", hint="release a version first")
         parts = {name: self.services.parts.load(part) for name, part in mechanism.parts.items()}
         served = model.served
-        return lambda frames, window: predict(
-            function, parts, frames[served], columns=model.columns, entity=model.entity, carry=model.carry
+        columns, entity, carry = model.columns, model.entity, model.carry
+        return _apart(
+            lambda frames, window: predict(function, parts, frames[served], columns=columns, entity=entity, carry=carry)
         )
 
     def above(self, subject: str) -> set[str]:
@@ -243,3 +247,13 @@ class Line:
             return None if run is None or run.mechanism is None else run.mechanism
 
         return Replay(self.assets, self.services.tables, self.calendar, self, made)
+
+
+def _apart(function: Compute) -> Compute:
+    """Keep what a function does to the frames it is given, and later to the one it returned, from all who hold them."""
+
+    def compute(frames: Mapping[str, pl.DataFrame], window: Window) -> Any:
+        made = function({name: frame.clone() for name, frame in frames.items()}, window)
+        return detached(made) if isinstance(made, pl.DataFrame) else made
+
+    return compute

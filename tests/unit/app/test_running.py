@@ -1,8 +1,15 @@
 """Running windows: in order, once, and what is held up when something fails."""
 
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
 import pytest
 
+from headwater.app.workspace import Workspace
+from headwater.core.clock import SimulatedClock
 from headwater.core.errors import UsageError, WindowConflict
+from headwater.core.project import Project
 from headwater.stats.tables import compare
 
 
@@ -173,3 +180,38 @@ def test_the_first_run_must_be_named(grown, tmp_path):
     fresh = Shop(written(tmp_path / "new"), grown.tracking, grown.clock.now())
     with pytest.raises(UsageError, match="nothing was run yet"):
         fresh.workspace.run()
+
+
+def untidy():
+    """Functions that write to what is not theirs: the array of the window before, and the frame they were given."""
+    project, numbers = Project("untidy"), np.zeros(3)
+
+    @project.source(key=["id"])
+    def raw(window):
+        numbers[:] = window.start.day
+        return pl.DataFrame({"id": [1, 2, 3], "x": numbers})
+
+    @project.dataset(key=["id"])
+    def spoilt(raw):
+        raw.insert_column(0, pl.lit(1).alias("more"))
+        raw[0, "x"] = 1e9
+        return raw.drop("more")
+
+    @project.dataset(key=["id"], lookback={"raw": 1})
+    def seen(raw):
+        return raw.group_by("id").agg(pl.col("x").sum()).sort("id")
+
+    return project
+
+
+def test_what_a_function_does_to_frames_reaches_nobody_else(tmp_path):
+    clock = SimulatedClock(datetime(2024, 3, 31, tzinfo=UTC))
+    workspace = Workspace.of(untidy(), tmp_path, clock)
+    assert workspace.run_range("2024-03-01", "2024-03-05")["failed"] == []
+    answer = workspace.run("2024-03-06")
+    assert (answer["failed"], answer["alarms"]) == ([], [])
+    for day in range(2, 7):
+        read = [
+            workspace.line.services.tables.read(name, [f"2024-03-{day:02}"])["x"].to_list() for name in ("raw", "seen")
+        ]
+        assert read == [[day] * 3, [2 * day - 1] * 3]
