@@ -56,7 +56,7 @@ def close(line: Line, incident: Incident, by: str) -> dict[str, Any]:
     owner = next(item.prevention_owner for item in signoffs if item.prevention_owner)
     check = prevent(line, incident) if verdict.status == "named" else None
     note = f"prevention owned by {owner}" + (f": {check['name']}" if check else "")
-    line.record([move(incident, "closed", incident.window, time, by=by, note=note, prevention=check)])
+    entries = [move(incident, "closed", incident.window, time, by=by, note=note, prevention=check)]
     if verdict.status in ("none", "world"):
         now = {
             name: {"code": made.code, "parts": dict(made.parts)}
@@ -64,7 +64,8 @@ def close(line: Line, incident: Incident, by: str) -> dict[str, Any]:
             if (made := line.mechanism(name)) is not None
         }
         body = {"window": max(line.state.runs), "mechanisms": now}
-        line.record([Entry("accepted", line.project.name, body, time)])
+        entries.append(Entry("accepted", line.project.name, body, time))
+    line.record(entries)
     return {
         "incident": incident.id,
         "state": "closed",

@@ -1,7 +1,10 @@
 """Two people, one piece of evidence: signatures, disagreement, and the end of an incident."""
 
+from dataclasses import replace
+
 import pytest
 
+from headwater.app.closing import close
 from headwater.core.errors import IncidentError, UsageError
 from unit.app.conftest import remedied, signed
 
@@ -118,3 +121,17 @@ def test_closing_accepts_the_world_as_it_is_now(recoded, closed):
     assert recoded.line.state.accepted["orders"] == accepted["orders"]  # the culprit's new code was not accepted
     recoded.run(5)
     assert recoded.line.state.accepted["orders"] == accepted["orders"]
+
+
+def test_closing_and_accepting_the_world_are_recorded_at_once(recoded, monkeypatch):
+    """Whoever is killed while closing must not leave an incident closed whose world was never accepted."""
+    signed(remedied(recoded, 4)).wait(minutes=1)
+    incident = recoded.line.state.incidents.get("1")
+    world = replace(incident.verdict, status="world")
+    agreed = {side: replace(item, evidence_hash=world.evidence_hash) for side, item in incident.signoffs.items()}
+    ledger, appended = recoded.line.services.ledger, []
+    append = ledger.append
+    monkeypatch.setattr(ledger, "append", lambda entries: appended.append(len(entries)) or append(entries))
+    close(recoded.line, replace(incident, verdict=world, signoffs=agreed), "ann")
+    assert appended == [2]
+    assert recoded.line.state.accepted["orders"] == recoded.line.mechanism("orders")
