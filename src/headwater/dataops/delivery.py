@@ -154,8 +154,8 @@ def cut(calendar: Calendar, asset: Asset, frame: pl.DataFrame, window: Window) -
     if bool(outside.any()):
         raise DataError(
             f"{int(outside.sum())} rows of `{asset.name}` fall outside {window.key}",
-            hint=f"its event time `{asset.time}` must lie in the window delivered: {window.start.isoformat()} (included) "
-            f"to {window.end.isoformat()} (not included); window times are in UTC, days are cut in {calendar.timezone}",
+            hint=f"its event time `{asset.time}` must lie in the window delivered, {window.start.isoformat()} to "
+            f"{window.end.isoformat()}; `window` is in UTC, its days are those of {calendar.timezone}",
         )
     parts = frame.with_columns(keyed.alias("_window")).partition_by(
         "_window", as_dict=True, include_key=False, maintain_order=True
