@@ -27,11 +27,11 @@ def approve(line: Line, asset: str, by: str, reason: str, *, dry_run: bool) -> d
     """Measure what an asset's present code moves on the last windows of the code before it, and approve just that.
 
     Raises:
-        UsageError: No name, no reason, or the asset is a source.
+        UsageError: No name or no reason to approve by, or the asset is a source.
         DataError: The code is the accepted one, or it cannot be run on any window.
     """
     for text, what, option in ((by, "name", "--by NAME"), (reason, "reason", "--reason TEXT")):
-        if not text.strip():
+        if not text.strip() and not dry_run:
             raise UsageError(f"an approval needs a {what}", hint=option)
     if not line.assets[asset].recomputable:
         raise UsageError(

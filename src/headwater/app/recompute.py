@@ -85,7 +85,8 @@ def _find(line: Line, records: Sequence[Record], name: str) -> tuple[Record, str
     if not found:
         line.services.ledger.verify()  # evidence that was tampered with has another id now
         raise UnknownName(
-            f"no evidence or finding `{name}` is in this workspace", hint="ids are shown by headwater why --json"
+            f"no evidence or finding `{name}` is in this workspace",
+            hint="each step of `headwater why INCIDENT` names one, and `headwater why INCIDENT --json` all",
         )
     ((whole, record),) = found.items()
     return record, whole

@@ -141,11 +141,12 @@ def _rewrite(line: Line, name: str, key: str, frame: pl.DataFrame) -> None:
 
 
 def dry_run(line: Line, incident: Incident) -> dict[str, Any]:
-    """Say what the incident's remedy would do and touch, without doing it."""
+    """Say what the incident's remedy would do and touch, without doing it: nothing once it was applied."""
     remedy = chosen(incident)
-    plan = _plan(line, remedy)
+    plan = _plan(line, remedy) if incident.state in ("verdict", "disputed") else Backfill({}, ())
     return {
         "incident": incident.id,
+        "state": incident.state,
         "remedy": remedy.body(),
         "unit": _unit(incident),
         "rewrites": plan.as_dict(),

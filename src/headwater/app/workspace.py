@@ -120,6 +120,10 @@ class Workspace:
                 for verdict in report.verdicts
             ],
             "accepted": report.accepted,
+            "incidents": [
+                {"incident": incident.id, "state": incident.state, "verified": incident.verified}
+                for incident in self.line.state.incidents.active()
+            ],
         }  # fmt: skip
 
     def backfill(

@@ -33,7 +33,7 @@ def command(incident: str, apply: bool, by: str | None, project: str | None, as_
 def draw(out: Console, answer: dict[str, Any]) -> None:
     """Draw a remedy: what it does, gains and touches."""
     remedy = answer.get("remedy") or {}
-    unit = str(remedy.get("unit", ""))
+    unit = str(answer.get("unit") or "")
     out.print(f"[bold]{screen.cell(remedy.get('text') or remedy.get('action'))}[/]")
     out.print(
         screen.labelled(
@@ -48,6 +48,10 @@ def draw(out: Console, answer: dict[str, Any]) -> None:
     draw_rewrites(out, answer.get("rewrites") or {})
     if answer.get("applied"):
         out.print("applied; the next window verifies it: headwater run")
+    elif answer.get("state") == "disputed":
+        out.print("nothing was written; it is disputed: headwater run, the case is judged again")
+    elif answer.get("state") != "verdict":
+        out.print(f"nothing is left to do: {screen.cell(answer.get('incident'))} is {screen.cell(answer.get('state'))}")
     else:
         again = f"headwater remedy {screen.cell(answer.get('incident'))} --apply"
         out.print(f"[dim]nothing was written; carry it out with {again}[/]")

@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+WAITING = {
+    "verdict": "waits for its remedy",
+    "remedied": "is remedied, not verified: the next fresh window in band verifies it",
+    "verifying": "is verified on fresh data; both sides sign, then it is closed",
+    "disputed": "is disputed: a side signed that it disagrees",
+}
+"""What an incident that is not closed waits for, by its state."""
+
+
 @click.command("run")
 @click.option("--window", metavar="D", help="One window, e.g. 2013-07-01 or 2013-07-01T05.")
 @options.span(required=False)
@@ -44,6 +53,8 @@ def command(
         answer = workspace.run_range(first, last, progress) if first and last else workspace.run(window, progress)
     if answer.get("retried"):
         screen.talk(f"window {answer['window']} was run again: {', '.join(answer['retried'])} had failed in it")
+    if answer["failed"] and first:
+        screen.talk(f"mend what failed, then run the range again: headwater run --from {first} --to {last}")
     if answer["failed"] and not first:
         screen.talk(
             f"`headwater run` tries window {answer['window']} again; to go on without what failed: "
@@ -70,3 +81,9 @@ def draw(out: Console, answer: dict[str, Any]) -> None:
     for verdict in answer.get("verdicts") or []:
         out.print(f"[bold]{screen.cell(verdict.get('incident'))}[/] {screen.cell(verdict.get('text'))}")
         out.print(f"[dim]see headwater why {screen.cell(verdict.get('incident'))}[/]")
+    judged = {verdict.get("incident") for verdict in answer.get("verdicts") or []}
+    for incident in answer.get("incidents") or []:
+        if incident["incident"] not in judged:
+            out.print(f"[bold]{screen.cell(incident['incident'])}[/] {WAITING.get(incident['state'], 'is not closed')}")
+    if answer.get("incidents"):
+        out.print("[dim]no window is accepted, that is learned from, while an incident is not closed[/]")

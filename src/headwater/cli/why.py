@@ -66,10 +66,14 @@ def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
     if effect:
         cost = screen.amount(effect.get("value"), str(effect.get("unit", "")), effect.get("low"), effect.get("high"))
         scored = effect.get("scored_predictions")
-        facts["cost"] = f"{cost}; {effect.get('affected_predictions')} of {scored} predictions"
+        facts["cost"] = f"{cost}; {effect.get('affected_predictions')} of {scored} predictions moved"
+        if effect.get("value", 0) < 0:
+            facts["cost"] += "; below zero: it happened to cost less than the repaired decisions would have"
     if remedy:
         facts["remedy"] = remedy.get("text") or f"{remedy.get('action')} {remedy.get('target')}"
-    facts["prevention"] = answer.get("prevention")
+    if prevention := answer.get("prevention"):
+        seen = f"{cell(prevention.get('observed'))} where {cell(prevention.get('expected'))} is expected"
+        facts["prevention"] = f"check {prevention.get('metric')} of {prevention.get('asset')}: it was {seen}"
     facts["next test"] = answer.get("next_test")
     facts["evidence"] = answer.get("evidence_hash")
     for side, signed in (answer.get("signoffs") or {}).items():

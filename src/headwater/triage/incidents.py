@@ -204,12 +204,20 @@ def opening(name: str, findings: Sequence[Finding], subject: str, window: str, t
     return Entry("incident", name, body, time)
 
 
+_BEFORE: Mapping[State, str] = {
+    "closed": "nothing is left to do",
+    "remedied": "run a fresh window first: headwater run",
+    "disputed": "run the next window, the case is judged again: headwater run",
+}
+"""What an incident needs before it can be closed, where that is not its remedy."""
+
+
 def closing(incident: Incident) -> tuple[Signoff, ...]:
     """Check that an incident may close and return both signatures; raise `IncidentError` saying what is missing."""
     if incident.state != "verifying":
         raise IncidentError(
             f"incident `{incident.id}` is {incident.state}, not verified",
-            hint="apply its remedy and run a fresh window first",
+            hint=_BEFORE.get(incident.state, "apply its remedy and run a fresh window first"),
         )
     if not incident.verified or incident.verdict is None:
         raise IncidentError(

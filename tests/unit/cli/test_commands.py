@@ -142,6 +142,33 @@ def test_a_quiet_project_says_so(delivered: Ask) -> None:
     assert delivered("incidents") == delivered("incidents", "--all") == []
 
 
+def test_a_dry_run_of_an_approval_asks_for_no_reason_and_an_approval_does(delivered: Ask, shop: Path) -> None:
+    delivered("run")
+    edit(shop, 'pl.col("cents") / 100', 'pl.col("cents") / 50')
+    assert delivered("approve", "orders", "--dry-run")["approved"] is False
+    assert "--reason" in delivered("approve", "orders", code=2)["error"]["hint"]
+
+
+def test_a_range_that_failed_is_to_be_run_again(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(shop, 'pl.col("cents") / 100', 'pl.col("cents") * 100')
+    assert door.attempt(["run", "--from", "2024-01-01", "--to", "2024-01-03"]) == 1
+    assert "headwater run --from 2024-01-01 --to 2024-01-03" in capsys.readouterr().err
+
+
+def test_a_run_names_the_incidents_that_keep_its_window_from_being_accepted(
+    delivered: Ask, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(shop, 'pl.col("cents") / 100', 'pl.col("cents") * 100')
+    delivered("run", code=1)
+    edit(shop, 'pl.col("cents") * 100', 'pl.col("cents") / 100')
+    answer = delivered("run", "--window", "2024-01-07")
+    assert [item["incident"] for item in answer["incidents"]] == ["incident:shop/1"]
+    assert answer["accepted"] is False
+    capsys.readouterr()
+    assert door.attempt(["run"]) == 0
+    assert "incident:shop/1" in capsys.readouterr().out
+
+
 def test_a_broken_contract_is_exit_code_1_and_nothing_is_written(delivered: Ask, shop: Path) -> None:
     edit(shop, 'pl.col("cents") / 100', 'pl.col("cents") * 100')
     answer = delivered("run", code=1)

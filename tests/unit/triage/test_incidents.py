@@ -189,6 +189,12 @@ def test_closing_asks_for_the_state(state):
         closing(standing(state=state))
 
 
+def test_closing_what_is_closed_asks_for_no_remedy():
+    with pytest.raises(IncidentError, match="is closed") as told:
+        closing(standing(state="closed"))
+    assert "remedy" not in str(told.value.hint)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
