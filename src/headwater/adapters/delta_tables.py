@@ -28,7 +28,7 @@ from headwater.adapters.delta_layout import (
     lay_out,
 )
 from headwater.adapters.delta_log import Added, added
-from headwater.adapters.window_files import UNREADABLE, Part, WindowFiles
+from headwater.adapters.window_files import UNREADABLE, Part, Stamp, WindowFiles, stamp
 from headwater.core.errors import CorruptTable, DataError, StorageError, UsageError
 from headwater.core.names import NAME
 from headwater.core.ports import Lost, TableVersion
@@ -52,6 +52,7 @@ class _Head:
     table: DeltaTable
     version: int
     parts: dict[str, Part]
+    commit: Stamp | None
 
 
 class DeltaTables:
@@ -235,7 +236,7 @@ class DeltaTables:
             create_table_with_add_actions(
                 uri, schema, actions, "error", [PARTITION], configuration=_SETTINGS, commit_properties=properties
             )
-            self._remember(dataset, _Head(table := DeltaTable(uri), table.version(), dict(parts)))
+            self._remember(dataset, table := DeltaTable(uri), dict(parts))
             return table.version()
         added = not head.parts.keys() & parts.keys() and len(names) == len(_fields(head.table))
         head.table.create_write_transaction(
@@ -247,7 +248,7 @@ class DeltaTables:
             commit_properties=properties,
         )
         head.table.update_incremental()
-        self._remember(dataset, _Head(head.table, head.table.version(), {**head.parts, **parts}))
+        self._remember(dataset, head.table, {**head.parts, **parts})
         return head.table.version()
 
     def _landed(self, dataset: str, head: _Head | None, parts: dict[str, Part]) -> int | bool | None:
@@ -296,8 +297,9 @@ class DeltaTables:
         """Return the newest version, having looked whether another process wrote one."""
         head = self._heads.get(dataset)
         log = self.folder / dataset / "_delta_log"
-        if head is not None and not _commit_file(log, head.version).exists():
-            head = self._heads.pop(dataset) and None
+        if head is not None and (_commit_stamp(log, head.version) or ()) != head.commit:  # removed, perhaps made anew
+            self._forget(dataset)
+            head = None
         if head is not None and not _commit_file(log, head.version + 1).exists():
             return head
         if head is None and not (NAME.fullmatch(dataset) and _begun(log)):
@@ -308,10 +310,18 @@ class DeltaTables:
             else:
                 table = head.table
                 table.update_incremental()
-            self._remember(dataset, _Head(table, table.version(), _parts_of(table)))
+            self._remember(dataset, table, _parts_of(table))
         return self._heads[dataset]
 
-    def _remember(self, dataset: str, head: _Head) -> None:
+    def _forget(self, dataset: str) -> None:
+        self._heads.pop(dataset, None)
+        self._laid_out.pop(dataset, None)
+        for place in [place for place in self._past if place[0] == dataset]:
+            del self._past[place]
+
+    def _remember(self, dataset: str, table: DeltaTable, parts: dict[str, Part]) -> None:
+        version = table.version()
+        head = _Head(table, version, parts, _commit_stamp(self.folder / dataset / "_delta_log", version))
         before = self._heads.get(dataset)
         if before is not None and before.version != head.version:
             self._keep(dataset, before.version, before.parts)
@@ -404,6 +414,14 @@ def _begun(log: Path) -> bool:
 
 def _commit_file(log: Path, version: int) -> Path:
     return log / f"{version:020d}.json"
+
+
+def _commit_stamp(log: Path, version: int) -> Stamp | None:
+    """Return what tells a commit from one of the same number in a table that was made anew; None when it is gone."""
+    try:
+        return stamp(_commit_file(log, version).stat())
+    except OSError:
+        return None
 
 
 def _first_line(error: BaseException) -> str:

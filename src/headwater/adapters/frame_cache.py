@@ -44,3 +44,8 @@ class FrameCache:
             self._bytes += size
             while self._bytes > self.limit:
                 self._bytes -= self._frames.popitem(last=False)[1][1]
+
+    def drop(self, name: str) -> None:
+        """Forget the frame of this name, if it is here."""
+        with self._lock:
+            self._bytes -= self._frames.pop(name, (None, 0))[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from collections.abc import Sequence
@@ -21,6 +22,14 @@ from headwater.stats.stacking import stack
 UNREADABLE = (OSError, DeltaError, pl.exceptions.PolarsError, DataError, ValueError, KeyError)
 _KEPT_BYTES = 96 * 2**20
 _KEPT_WINDOWS = 40
+
+
+Stamp = tuple[int, int, int]
+
+
+def stamp(stat: os.stat_result) -> Stamp:
+    """What a file that was written again, or replaced, does not share with the one before."""
+    return stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ class WindowFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._layouts: dict[str, Layout] = {}
-        self._trusted: set[str] = set()
+        self._trusted: dict[str, Stamp] = {}
         self._cache = FrameCache(_KEPT_BYTES)
 
     def save(self, dataset: str, key: str, frame: pl.DataFrame, content: str, layout: Layout, local: bool) -> Part:
@@ -57,8 +66,9 @@ class WindowFiles:
             stored = encode(frame, layout, local_times=local)
             stored.write_parquet(file, compression="zstd", compression_level=1, metadata={FOOTER: layout.text})
             self._layouts[layout.id] = layout
-            self._trusted.add(name)
-            return Part(name, content, layout.id, frame.height, file.stat().st_size)
+            stat = file.stat()
+            self._trusted[name] = stamp(stat)
+            return Part(name, content, layout.id, frame.height, stat.st_size)
         except BaseException:
             file.unlink(missing_ok=True)
             raise
@@ -73,12 +83,12 @@ class WindowFiles:
         Raises:
             CorruptTable: A file is missing or damaged; names the window and the file.
         """
+        self._check(dataset, wanted)
         frames: list[pl.DataFrame] = []
         kept = {part.path: self._cache.get(part.path) for _, part in wanted}
         for (_, cached), run in groupby(wanted, key=lambda item: (item[1].layout, kept[item[1].path] is not None)):
             group = list(run)
             if cached:
-                self._check(dataset, group)
                 frames.extend(frame for _, part in group if (frame := kept[part.path]) is not None)
             else:
                 read = self._read(dataset, group)
@@ -92,25 +102,41 @@ class WindowFiles:
         Raises:
             CorruptTable: It is not what was written.
         """
-        self._trusted.discard(part.path)
+        self._forget(part)
         self._read(dataset, [(key, part)])
 
     def flaw(self, dataset: str, part: Part) -> str:
         """Say what is wrong with a file at first sight: it is missing or has another size; empty when neither."""
-        try:
-            size = (self.folder / dataset / part.path).stat().st_size
-        except OSError as error:
-            return f"it is missing ({error.strerror})"
-        return "" if size == part.size else f"it has {size} bytes instead of {part.size}"
+        return self._look(dataset, part)[0]
 
-    def _check(self, dataset: str, group: Sequence[tuple[str, Part]]) -> None:
+    def _look(self, dataset: str, part: Part) -> tuple[str, Stamp]:
+        """Say what is wrong with a file; one that was replaced since it was read is not known any more."""
+        try:
+            stat = (self.folder / dataset / part.path).stat()
+        except OSError as error:
+            return f"it is missing ({error.strerror})", (0, 0, 0)
+        now = stamp(stat)
+        if self._trusted.get(part.path, now) != now:
+            self._forget(part)
+        return "" if stat.st_size == part.size else f"it has {stat.st_size} bytes instead of {part.size}", now
+
+    def _forget(self, part: Part) -> None:
+        """Look into a file again, whatever was read from it before."""
+        self._trusted.pop(part.path, None)
+        self._cache.drop(part.path)
+
+    def _check(self, dataset: str, group: Sequence[tuple[str, Part]]) -> list[Stamp]:
+        stamps: list[Stamp] = []
         for key, part in group:
-            if flaw := self.flaw(dataset, part):
+            flaw, seen = self._look(dataset, part)
+            if flaw:
                 raise self._corrupt(dataset, key, part, flaw)
+            stamps.append(seen)
+        return stamps
 
     def _read(self, dataset: str, group: list[tuple[str, Part]]) -> list[pl.DataFrame]:
         """Read files of one layout: together if that works, else one by one to find the damaged one."""
-        self._check(dataset, group)
+        stamps = self._check(dataset, group)
         try:
             frame = self._decoded(dataset, [part for _, part in group])
         except UNREADABLE as error:
@@ -118,11 +144,11 @@ class WindowFiles:
                 raise self._corrupt(dataset, *group[0], str(error).strip().partition("\n")[0]) from error
             return [frame for item in group for frame in self._read(dataset, [item])]
         first = 0
-        for key, part in group:
+        for (key, part), seen in zip(group, stamps, strict=True):
             if part.path not in self._trusted:
                 if content_hash(frame[first : first + part.rows]) != part.content:
                     raise self._corrupt(dataset, key, part, "its content is not what was written")
-                self._trusted.add(part.path)
+                self._trusted[part.path] = seen
             first += part.rows
         return [frame]
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,33 @@ def test_a_damaged_file_is_named_and_mended_by_a_backfill(tables, damage):
     mended = store.write("trips", {"2013-07-02": frame(2)}, run_id="backfill")
     assert mended.version == before + 1, "the same content must be written again when the stored file is damaged"
     assert anew(tables).read("trips", keys).height == 9 and anew(tables).verify("trips") == 4
+
+
+@pytest.mark.parametrize("damage", [os.unlink, truncate, overwrite_inside, put_other_rows])
+def test_a_file_that_is_damaged_after_it_was_read_is_not_served_from_memory(tables, damage):
+    for _ in range(2):
+        assert tables.read("trips", ["2013-07-02"]).height == 3
+    damage(file_of(tables, "2013-07-02"))
+    for _ in range(2):
+        with pytest.raises(CorruptTable, match="2013-07-02"):
+            tables.read("trips", ["2013-07-02"])
+    tables.write("trips", {"2013-07-02": frame(2)}, run_id="backfill")
+    assert tables.read("trips", ["2013-07-02"]).height == 3
+
+
+@pytest.mark.parametrize("writes", [1, 2, 13])
+def test_a_table_that_was_removed_and_made_anew_is_seen_as_it_is_now(tables, writes):
+    """With as many versions as before, or fewer, or more: nothing of the old table is remembered."""
+    tables.write("trips", {"2013-07-09": frame(9)}, run_id="r2")
+    assert len(tables.keys("trips", 0)) == 4
+    shutil.rmtree(tables.folder / "trips")
+    other = anew(tables)
+    for number in range(writes):
+        other.write("trips", {f"2014-01-{number + 1:02}": frame(number)}, run_id="new")
+    assert tables.keys("trips") == other.keys("trips") and tables.version("trips") == writes - 1
+    assert tables.keys("trips", 0) == ["2014-01-01"]
+    assert tables.read("trips", ["2013-07-01"]) is None and tables.read("trips", ["2014-01-01"]).height == 3
+    assert tables.write("trips", {"2014-02-01": frame(1)}, run_id="r3").version == writes
 
 
 def test_verify_looks_again_at_what_was_read_before(tables):
