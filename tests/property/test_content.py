@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing.parametric import dataframes
 
-from headwater.stats.content import content_hash
+from headwater.stats.content import content_hash, content_hashes
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 DTYPES = [
@@ -51,3 +51,29 @@ def test_the_hash_tells_exactly_the_frames_that_differ(data):
     rows = data.draw(st.lists(st.integers(0, max(frame.height - 1, 0)), max_size=12)) if frame.height else []
     other = frame[rows] if rows else frame.clear()
     assert (content_hash(frame) == content_hash(other)) == (spelled(frame) == spelled(other))
+
+
+WAYS = {
+    "as it is": lambda frame, cut: frame,
+    "a slice": lambda frame, cut: frame[cut:],
+    "empty": lambda frame, cut: frame.clear(),
+    "in chunks": lambda frame, cut: pl.concat([frame[:cut], frame[cut:]], rechunk=False),
+}
+ways = st.lists(st.tuples(st.sampled_from(sorted(WAYS)), st.integers(0, 12)), min_size=1, max_size=5)
+
+
+@FEW
+@given(frame=dataframes(max_cols=4, max_size=12, allow_null=True), other=frames, ways=ways)
+def test_many_frames_hashed_together_have_each_the_hash_it_has_alone(frame, other, ways):
+    found = {"other": other}
+    for place, (way, cut) in enumerate(ways):
+        found[str(place)] = WAYS[way](frame, cut)
+    assert content_hashes(found) == {name: content_hash(item) for name, item in found.items()}
+    assert list(content_hashes(found)) == list(found)
+
+
+def test_a_long_column_of_text_is_hashed_together_as_alone():
+    """From a few thousand rows on text is hashed by other means."""
+    long = pl.DataFrame({"x": ["a", None, "\u00e4\U0001f4a5", ""] * 3000})
+    parts = {"short": long[:5], "long": long[5:9000], "rest": long[9000:]}
+    assert content_hashes(parts) == {name: content_hash(part) for name, part in parts.items()}
