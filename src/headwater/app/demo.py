@@ -101,6 +101,7 @@ def run_demo(options: Options, say: Say = lambda text, share: None) -> dict[str,
 
 def begin(folder: Path, fault: str, seed: int, start: str, say: Say) -> Story:
     """Make the project, deliver half a year of history, train and release the first model."""
+    gc.set_threshold(50_000, 20, 100)
     from headwater.testing.flights_world import World
 
     if folder.exists() and any(folder.iterdir()):

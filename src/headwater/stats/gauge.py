@@ -192,9 +192,10 @@ class Gauge:
         if columns is None:
             result["rows:"] = float(np.log(max(view.height, 0.5)))
             result["schema:"] = float(len(set(self.schema) ^ set(frame.columns)))
+        given = frame.schema
         for name in self.schema:
-            if (columns is None or name in columns) and name in frame.columns:
-                result[f"dtype:{name}"] = float(not _same_type(frame.schema[name], self.schema[name]))
+            if (columns is None or name in columns) and name in given:
+                result[f"dtype:{name}"] = float(not _same_type(given[name], self.schema[name]))
         result["nullpattern:"] = self._odd_nulls(view, without)
         named = [name for name in self.key if name in frame.columns]
         if columns is None or set(named or self.schema) & set(columns):

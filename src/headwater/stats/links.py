@@ -84,11 +84,13 @@ def _repeats(rows: pl.DataFrame, names: list[str], at: Places, previous: pl.Data
     if not names:
         return None
     names = sorted(names)
-    marks = _marks(rows.select(_plain(name, rows.schema[name]) for name in names))
+    schema = rows.schema
+    marks = _marks(rows.select(_plain(name, schema[name]) for name in names))
     pool = _tied(marks, at + 1)
     filled = np.unique(at + 1)
     if previous is not None and len(previous) and set(names) <= set(previous.columns):
-        before = _marks(previous.select(_plain(name, previous.schema[name]) for name in names))
+        schema = previous.schema
+        before = _marks(previous.select(_plain(name, schema[name]) for name in names))
         pool = np.concatenate([pool, _tied(before, np.zeros(len(before), dtype=np.int64))])
         filled = np.append(filled, 0)
     defined = np.isin(at, filled)
@@ -104,7 +106,8 @@ def _matches(rows: pl.DataFrame, at: Places, order: Sequence[str], parent: Paren
     frame = parent.frame
     if not here or not set(here) <= set(rows.columns) or not set(there) <= set(frame.columns):
         return None
-    casts = [_comparable(rows.schema[a], frame.schema[b]) for a, b in zip(here, there, strict=True)]
+    own, others = rows.schema, frame.schema
+    casts = [_comparable(own[a], others[b]) for a, b in zip(here, there, strict=True)]
     mine = rows.select(cast(pl.col(name)).alias(f"{n}") for n, (name, cast) in enumerate(zip(here, casts, strict=True)))
     other = frame.select(
         cast(pl.col(name)).alias(f"{n}") for n, (name, cast) in enumerate(zip(there, casts, strict=True))

@@ -39,7 +39,8 @@ def stack(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     if not frames:
         raise DataError("there is no frame to stack")
     counted = [frame for frame in frames if frame.height] or list(frames)
-    if all(frame.schema == counted[0].schema and frame.columns == counted[0].columns for frame in counted):
+    first = list(counted[0].schema.items())
+    if len(counted) == 1 or all(list(frame.schema.items()) == first for frame in counted[1:]):
         return counted[0] if len(counted) == 1 else pl.concat(counted)
     names = list(dict.fromkeys(name for frame in reversed(counted) for name in frame.columns))
     target = {name: _meeting([frame.schema[name] for frame in counted if name in frame.columns]) for name in names}
