@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from headwater.app.init import init
 from headwater.app.workspace import Workspace
 from headwater.core.clock import SimulatedClock
-from headwater.core.errors import HeadwaterError, UnknownName, UsageError
+from headwater.core.errors import GateRefused, HeadwaterError, UnknownName, UsageError
 from headwater.core.windows import Window
 
 if TYPE_CHECKING:
@@ -182,8 +182,12 @@ def _changes(story: Story, key: str) -> None:
         story.fault.plant(story.world, Team(story.workspace))
     if key in story.decoys:
         decoy = DECOYS[story.decoys[key]]
-        decoy.plant(story.world, Team(story.workspace))
-        story.changes.append({"window": key, "change": decoy.name, "subject": decoy.asset})
+        change = {"window": key, "change": decoy.name, "subject": decoy.asset}
+        try:
+            decoy.plant(story.world, Team(story.workspace))
+        except GateRefused as error:
+            change["refused"] = error.message
+        story.changes.append(change)
 
 
 def _people(story: Story, key: str) -> None:

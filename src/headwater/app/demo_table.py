@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from headwater.app.demo import LIVE, STARTS, Options, Say, Story, begin, decoy_days, finish, live
-from headwater.core.errors import UsageError
+from headwater.core.errors import HeadwaterError, UsageError
 
 AFTER = 12
 """Days that a repeated play goes on after its fault begins; a single `headwater demo` always plays to the end."""
@@ -123,10 +123,23 @@ def _played(plays: Sequence[Play], say: Say) -> list[dict[str, Any]]:
         waiting = {pool.submit(play, item): item for item in plays}
         for place, future in enumerate(as_completed(waiting)):
             item = waiting[future]
-            rows[item] = future.result()
+            try:
+                rows[item] = future.result()
+            except HeadwaterError as error:
+                rows[item] = _broken(item, error)
             shutil.rmtree(item.folder, ignore_errors=True)
             say(f"{item.fault} from {item.start}: {rows[item]['said']}", 0.2 + 0.8 * (place + 1) / len(plays))
     return [rows[item] for item in plays]
+
+
+def _broken(item: Play, error: HeadwaterError) -> dict[str, Any]:
+    """Score a play that did not come to its end: nothing of it is right."""
+    from headwater.testing.faults import FAULTS
+
+    fault = FAULTS.get(item.fault)
+    told = None if fault is None else {"name": fault.name, "asset": fault.asset, "start_window": item.start}
+    wrong = dict.fromkeys(("right", "named", "side", "remedy", "prompt", "closed"), False)
+    return {**wrong, "fault": told, "incidents": 0, "said": f"WRONG it broke: {error.message}"}
 
 
 def play(item: Play) -> dict[str, Any]:
