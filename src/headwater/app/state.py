@@ -38,7 +38,8 @@ class State:
         runs: Run windows that were completed, in order of first completion.
         evidence: Newest evidence by type, subject and window.
         findings: Findings by run window.
-        approvals: The newest approved change of each asset's code.
+        approvals: The newest approved change of each asset's code that was not rolled back since.
+        approved_before: The approvals before that one, oldest first.
         vocabulary: Text values that accepted windows have shown, by asset and column; empty for a column with too many.
     """
 
@@ -56,6 +57,7 @@ class State:
     evidence: dict[tuple[str, str], dict[str, Evidence]] = field(default_factory=lambda: defaultdict(dict))
     findings: dict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
     approvals: dict[str, Approval] = field(default_factory=dict)
+    approved_before: dict[str, list[Approval]] = field(default_factory=lambda: defaultdict(list))
     vocabulary: dict[str, dict[str, frozenset[str]]] = field(default_factory=lambda: defaultdict(dict))
     seq: int = 0
 
@@ -80,6 +82,8 @@ class State:
         elif record.kind == "accepted":
             self.accepted |= {name: Mechanism(**made) for name, made in body["mechanisms"].items()}
         elif record.kind == "approval":
+            if known := self.approvals.get(body["asset"]):
+                self.approved_before[body["asset"]].append(known)
             self.approvals[body["asset"]] = Approval(**body, time=record.time)
         elif record.kind == "run":
             self.project = self.project or record.subject
@@ -97,6 +101,13 @@ class State:
         for column, values in evidence.values.items():
             told[column] = told.get(column, frozenset()) | frozenset(values) if values else frozenset()
 
+    def _unapprove(self, asset: str, code: str) -> None:
+        """Whoever rolls approved code back takes the approval back; the one before it covers what is in force again."""
+        if asset in self.approvals and self.approvals[asset].code == code:
+            del self.approvals[asset]
+            if self.approved_before[asset]:
+                self.approvals[asset] = self.approved_before[asset].pop()
+
     def _remedy(self, body: Mapping[str, Any]) -> None:
         parameters = body["parameters"]
         name = str(parameters.get("asset", ""))
@@ -105,6 +116,7 @@ class State:
             self.pins.pop(name, None)
             if applied:
                 self.pins[name] = {"good": parameters["code"], "bad": parameters.get("bad", "")}
+                self._unapprove(name, self.pins[name]["bad"])
         elif body["action"] == "repair" and "repair" in parameters:
             self.repairs.pop(name, None)
             if applied:

@@ -106,6 +106,31 @@ def test_an_approval_during_the_incident_lifts_the_rollback(recoded, closed):
     assert report["failed"] == []  # nor does the check that the incident left behind refuse it
 
 
+def test_a_repair_beside_an_approved_change_passes_the_exact_test(intended):
+    approved(intended)
+    intended.feed(d3={"scale": 100})
+    intended.run(3)
+    intended.wait(minutes=1)
+    assert intended.workspace.remedy("1", apply=True, by="ann")["applied"]
+
+
+def test_a_rollback_takes_the_approval_back_and_what_was_in_force_before_is_good_again(intended):
+    first = approved(intended)
+    intended.run(3)
+    intended.edit(INTENDED, OTHER)
+    intended.run(4)
+    second = approved(intended)  # during the incident that names it
+    intended.wait(minutes=1)
+    intended.workspace.remedy("1", apply=True, by="ann")
+    report = intended.run(5)
+    assert [item for item in report["alarms"] if item["monitor"] == "mechanism"] == []
+    assert intended.only()["state"] == "verifying"
+    assert intended.line.mechanism("orders").code == first["code"]
+    again = approved(intended)
+    assert (again["code"], again["replaces"], again["lifts_rollback"]) == (second["code"], first["code"], True)
+    assert intended.line.mechanism("orders").code == second["code"]
+
+
 def test_a_dry_run_shows_what_changes_and_approves_nothing(intended):
     before = intended.line.state.seq
     shown = intended.workspace.approve("orders", by="ann", reason="VAT", dry_run=True)
