@@ -22,3 +22,6 @@ def command(folder: str, template: str, as_json: bool) -> None:
     screen.answer(made, as_json)
     if not as_json:
         screen.talk(f"read {folder}/pipeline.py, then: cd {folder} && headwater datasets")
+        screen.talk(
+            "its sources read files that you put into feeds/; `headwater demo` makes such a project with its feeds"
+        )

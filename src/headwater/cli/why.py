@@ -45,7 +45,8 @@ def draw(out: Console, answer: dict[str, Any]) -> None:
     out.print(f"[bold]{cell(answer.get('incident'))}[/] [dim]{cell(answer.get('state'))}[/]")
     if answer.get("status") == "named":
         sure = screen.percent(answer.get("confidence"))
-        whose = f"{cell(answer.get('side'))} side, {cell(answer.get('owner'))}"
+        side, owner = f"{answer.get('side')} side", answer.get("owner")
+        whose = cell(side if owner in (None, "", side) else f"{side}, {owner}")
         out.print(
             f"[bold red]{cell(answer.get('subject'))}[/] failed: {cell(answer.get('fault'))} · {whose} · {sure} sure"
         )
