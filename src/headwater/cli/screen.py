@@ -36,8 +36,8 @@ def console(*, talk: bool = False) -> Console:
     from rich.console import Console
 
     out: TextIO | None = None if talk else stdout()
-    # A pipe has no width of its own: tables are then as wide as they need to be.
-    width = None if (out or sys.stderr).isatty() or os.environ.get("COLUMNS") else 160
+    # A pipe has no width of its own: wide enough that the widest table keeps its names whole.
+    width = None if (out or sys.stderr).isatty() or os.environ.get("COLUMNS") else 200
     return Console(
         file=out, stderr=talk, no_color=bool(os.environ.get("NO_COLOR")) or None, highlight=False, width=width
     )
