@@ -53,7 +53,11 @@ class Line:
         self.state = State()
         self.refresh()
         self.state.history.season(self.calendar, self.project.holidays)
-        self.state.fold(services.ledger.read())
+        try:
+            self.state.fold(services.ledger.read())
+        except Exception:
+            services.ledger.verify()  # what cannot be understood was perhaps tampered with: then that is what to say
+            raise
         self._same_project()
 
     def refresh(self) -> None:

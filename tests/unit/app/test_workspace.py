@@ -1,10 +1,12 @@
 """What a workspace answers about itself: its audit, its incidents, and a quiet project."""
 
+import shutil
 import sqlite3
 
 import pytest
 
 from headwater.core.errors import LedgerBroken, UnknownName, UsageError
+from unit.app.small_shop import Shop
 
 
 def tampered(shop, *statements):
@@ -42,6 +44,22 @@ def test_an_audit_names_the_first_record_that_was_tampered_with(shop, statement,
     last = shop.line.state.seq
     tampered(shop, statement)
     with pytest.raises(LedgerBroken, match=f"record {first or last} does not verify"):
+        shop.opened().audit()
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["body = '{{}}'", "body = 'no json'", "body = '[1]'", "body = replace(body, '2', 'x')", "time = 'noon'",
+     "kind = 'verdict'", "subject = ''"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["event", "evidence", "accepted", "run", "alias", "deployment", "version"])
+def test_a_record_that_cannot_even_be_read_any_more_is_named(grown, tmp_path, kind, change):
+    shop = Shop.__new__(Shop)
+    shop.folder = shutil.copytree(grown.folder, tmp_path / "project")
+    shop.tracking, shop.clock = grown.tracking, grown.clock
+    (seq,) = [max(record.seq for record in grown.line.services.ledger.read(kind=kind))]
+    tampered(shop, f"UPDATE {{table}} SET {change} WHERE seq = {seq}")
+    with pytest.raises(LedgerBroken, match=f"record {seq} does not verify"):
         shop.opened().audit()
 
 
