@@ -18,8 +18,8 @@ _EVERY = {"1d": timedelta(days=1), "1h": timedelta(hours=1)}
 class Window:
     """A half-open span of time ``[start, end)``, zone-aware, named by its ``key``.
 
-    A single window's key is its local start, ``2013-07-01`` or ``2013-07-01T05+00`` for hours; a range of windows has
-    the key ``first..last``.
+    A single window's key is its start, the local day ``2013-07-01`` or the UTC hour ``2013-07-01T05``; a range of
+    windows has the key ``first..last``.
     """
 
     start: datetime
