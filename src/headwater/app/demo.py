@@ -16,7 +16,7 @@ from headwater.app.init import init
 from headwater.app.workspace import Workspace
 from headwater.core.clock import SimulatedClock
 from headwater.core.errors import GateRefused, HeadwaterError, UnknownName, UsageError
-from headwater.core.windows import Window
+from headwater.core.windows import Calendar, Window
 
 if TYPE_CHECKING:
     from headwater.testing.faults import Fault
@@ -35,6 +35,8 @@ DECOY_DAYS = {
     "2013-08-05": "refactor_airport_load",
 }
 """Days on which somebody changes something harmless; other seeds have other days (`decoy_days`)."""
+MADE = ".demo"
+"""A file that says that a folder was made by a demo, so that the next one may remove it."""
 PEOPLE = {"data": "Dana (data)", "ml": "Milo (ml)"}
 
 Say = Callable[[str, float], None]
@@ -104,12 +106,17 @@ def begin(folder: Path, fault: str, seed: int, start: str, say: Say) -> Story:
     gc.set_threshold(50_000, 20, 100)
     from headwater.testing.flights_world import World
 
+    check(fault, start)
     if folder.exists() and any(folder.iterdir()):
-        if not (folder / ".headwater").is_dir():
-            raise UsageError(f"{folder} is not empty", hint="give another folder: headwater demo --dir DIR")
+        if not (folder / MADE).exists():
+            raise UsageError(
+                f"{folder} is not empty, and not of an earlier demo",
+                hint="give another folder: headwater demo --dir DIR",
+            )
         shutil.rmtree(folder)
     say("making the project", 0.0)
     init(folder, "flights")
+    (folder / MADE).touch()
     world = World(folder, seed)
     say("half a year of flights arrives", 0.02)
     world.deliver_range(*HISTORY)
@@ -121,6 +128,14 @@ def begin(folder: Path, fault: str, seed: int, start: str, say: Say) -> Story:
     trained = workspace.train("delay", seed=seed)
     workspace.release(trained["version"], "delay", by=PEOPLE["ml"])
     return Story(workspace, world, clock, _fault(fault), start)
+
+
+def check(fault: str, start: str) -> None:
+    """Refuse a fault that there is not, and a day that the demo does not live through."""
+    _fault(fault)
+    Calendar("1d").window(start)
+    if not LIVE[0] <= start <= LIVE[1]:
+        raise UsageError(f"no fault can begin on {start}", hint=f"a day from {LIVE[0]} to {LIVE[1]}: --start D")
 
 
 def _calendar_start(folder: Path) -> Any:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from headwater.app.demo import LIVE, STARTS, Options, Say, Story, begin, decoy_days, finish, live
+from headwater.app.demo import LIVE, STARTS, Options, Say, Story, begin, check, decoy_days, finish, live
 from headwater.core.errors import HeadwaterError, UsageError
 
 AFTER = 12
@@ -43,6 +43,8 @@ def run_table(options: Options, faults: Sequence[str], say: Say) -> dict[str, An
         raise UsageError(
             f"there are {len(STARTS)} start days, not {options.repeat}", hint=f"--repeat {len(STARTS)}, or --start D"
         )
+    for fault in faults:
+        check(fault, options.start or STARTS[0])
     if root.exists():
         if any(root.iterdir()) and not (root / ".table").exists():
             raise UsageError(f"{root} is not empty", hint="give another folder: headwater demo --dir DIR")
