@@ -241,10 +241,13 @@ class Workspace:
         return approving.approve(self.line, name, by, reason, dry_run=dry_run)
 
     def trace(self, ref: str, as_of: datetime | str | None = None) -> dict[str, Any]:
-        """Answer which data trained a model, or what a dataset was made from, down to the sources."""
+        """Answer which data trained a model, or what a dataset was made from, down to the sources.
+
+        Asked for an alias, the answer has under ``alias`` since when it means this version, by whom, and why.
+        """
         parsed = Ref.parse(ref)
         time = aware(datetime.fromisoformat(as_of)) if isinstance(as_of, str) else as_of
-        version = parsed.version
+        version, told = parsed.version, {}
         if parsed.kind == "model":
             self._model(parsed)
             if version is None or not version.isdigit():
@@ -252,11 +255,13 @@ class Workspace:
                 if held is None:
                     raise self._no_alias(parsed.name, version or "champion", time)
                 version = held.version
+                since = held.valid_from.isoformat()
+                told = {"alias": {"name": held.alias, "since": since, "by": held.by, "reason": held.reason}}
         elif parsed.kind == "dataset":
             self._dataset(str(parsed.bare))
         else:
             raise UsageError(f"a {parsed.kind} cannot be traced", hint="trace a model or a dataset")
-        return trace_of(self.line.state.graph, str(parsed.bare), version).as_dict()
+        return trace_of(self.line.state.graph, str(parsed.bare), version).as_dict() | told
 
     def _no_alias(self, model: str, alias: str, time: datetime | None) -> UnknownName:
         if alias != "champion":

@@ -62,6 +62,9 @@ def _label(node: Mapping[str, Any]) -> str:
         return f"{cell(title)} [dim](shown above)[/]"
     facts = [_span(node), *_hashes(node), f"{node.get('owner')} ({node.get('side')} side)" if node.get("owner") else ""]
     lines = [f"[bold]{cell(title)}[/]  [dim]{cell(' · '.join(fact for fact in facts if fact))}[/]"]
+    if alias := node.get("alias"):
+        why = f": {alias['reason']}" if alias.get("reason") else ""
+        lines.append(f"[dim]{cell(alias['name'])} since {cell(alias['since'])}, by {cell(alias['by'])}{cell(why)}[/]")
     run = node.get("run") or {}
     for name in ("params", "metrics", "environment", "parts"):
         if run.get(name) and "params" in run:

@@ -107,6 +107,8 @@ def test_history_can_be_asked_as_of_then(versions):
     then = versions.workspace.trace("model:shop/refund@champion", as_of=history[0].valid_from)
     now = versions.workspace.trace("model:shop/refund@champion")
     assert (then["version"], now["version"]) == ("1", "3")
+    assert then["alias"]["since"] == history[0].valid_from.isoformat() != now["alias"]["since"]
+    assert now["alias"]["name"] == "champion" and now["alias"]["by"] == history[-1].by != ""
 
 
 def test_an_approved_release_raises_no_incident(versions):
