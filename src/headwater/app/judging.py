@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
+from headwater.app.approving import explained
 from headwater.app.arrival import diagnosis
 from headwater.app.line import Line
 from headwater.core.assets import Mechanism
@@ -165,7 +166,7 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None) 
         keys = [line.calendar.shift(line.calendar.window(key), -asset.lag).key for key in windows]
         for key in keys:
             if test := line.state.evidence[("mechanism", line.blame(name))].get(key):
-                tests[(name, key)] = test
+                tests[(name, key)] = _approved_since(line, name, test, keep)
             arrival = line.state.evidence[("arrival", line.ref(name))].get(key)
             if arrival is not None and arrival.values["state"] == "FAIL":
                 failed[name] = Failed(key, arrival.values["error"], bool(arrival.values["changed"]), arrival.id)
@@ -185,6 +186,7 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None) 
         for key in windows:
             own = line.calendar.shift(line.calendar.window(key), -lag).key
             findings += [item for item in line.state.findings.get(own, ()) if item.subject == subject]
+    findings = explained(line, tests.values(), [_unless_approved(tests.values(), item) for item in findings])
     related = {incident.subject, *incident.subjects}
     related |= {item for subject in list(related) for item in line.above(subject)}
     labelled = _labelled(line, incident.window)
@@ -218,6 +220,28 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None) 
         price=_price,
         harm=graded,
     )
+
+
+def _approved_since(line: Line, name: str, test: Evidence, keep: Keep) -> Evidence:
+    """Judge a test of new code by an approval that came after it: what is intended may be approved when it alarms."""
+    made = line.replay().made(name, test.window)
+    approval = None if made is None else line.approval(name, made.code)
+    if approval is None or not test.values["code_changed"] or test.values.get("approved"):
+        return test
+    values = {**test.values, "approved": approval.judged(test.values)}
+    judged = replace(test, values=values, time=line.services.clock.now())
+    keep(judged)
+    return judged
+
+
+def _unless_approved(tests: Iterable[Evidence], finding: Finding) -> Finding:
+    """Make a notice of the mechanism's own alarm about code that is approved by now."""
+    cleared = any(
+        item.subject == finding.subject and item.window == finding.window and item.values["approved"]["within"]
+        for item in tests
+        if finding.monitor == "mechanism" and item.values.get("approved")
+    )
+    return replace(finding, severity="notice") if cleared else finding
 
 
 def _good(line: Line, replay: Replay, name: str, run: str) -> Mechanism | None:

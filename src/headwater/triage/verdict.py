@@ -35,6 +35,8 @@ def judge(case: Case, time: datetime, keep: Keep = lambda _: None) -> Verdict:
     suspects = [item for item in weigh(case) if item.kind == "none" or _path(case, item.asset)]
     world = _world(case)
     nothing, unseen = (-2.0, 0.5) if case.broken else (0.0, -1.0)
+    if not case.failed and not any(finding.severity == "alarm" for finding in case.findings):
+        nothing = 3.0  # every alarm is explained by now, as by an approval that came after it
     weights = [item.weight if not item.exonerated else -20.0 for item in suspects] + [world, nothing, unseen]
     chances = _softmax(weights)
     listed = tuple(_listed(case, item, chance) for item, chance in zip(suspects, chances, strict=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headwater.core.errors import DataError, UnknownName, UsageError
+from unit.app.conftest import signed
 
 NOW = 'euros=pl.col("amount"))'
 INTENDED = 'euros=pl.col("amount") * 1.04)'
@@ -40,6 +41,23 @@ def test_an_approved_change_is_no_incident_and_cleared_by_name(intended):
     assert cleared["subject"] == "dataset:shop/orders"
     for part in ("approved by ann on 2024-03-18 (VAT included)", f"{told['displacement']:.4f}", "it moved predictions"):
         assert part in cleared["reason"]
+
+
+def test_an_approval_after_the_alarm_clears_the_change_when_the_verdict_is_disputed(intended):
+    intended.run(3)
+    (incident,) = intended.workspace.incidents()
+    approved(intended)
+    intended.workspace.sign(incident["incident"], "data", "ann", disagree="VAT is included on purpose")
+    report = intended.run(4)
+    (incident,) = intended.workspace.incidents()
+    verdict = incident["verdict"]
+    assert (verdict["status"], report["alarms"]) == ("none", [])
+    assert "dataset:shop/orders" in {item["subject"] for item in verdict["suspects"] if item["exonerated"]}
+    intended.workspace.remedy(incident["incident"], apply=True, by="ann")
+    intended.run(5)
+    signed(intended)
+    assert intended.workspace.close(incident["incident"], by="ann")["state"] == "closed"
+    assert intended.run(6)["accepted"] is True
 
 
 def test_an_approved_change_of_much_is_cleared_in_every_table_that_it_reaches(shop):
