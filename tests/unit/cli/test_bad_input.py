@@ -10,20 +10,19 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from headwater.adapters.delta_tables import DeltaTables
 from headwater.cli import main as door
+from unit.cli.conftest import Ask
 
 QUICKSTART = Path(__file__).parents[3] / "docs/start/quickstart.md"
 RATIO = 'pl.col("cents") / 100'
 LABELS = 'return orders.select("order", "day").join(back'
 COST = 'return ((rows["refunded"] == 1) & (rows["decision"] == 0)).cast(pl.Float64)'
-Ask = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +43,6 @@ def shop(released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     monkeypatch.chdir(tmp_path / "shop")
     monkeypatch.delenv("HEADWATER_DEBUG", raising=False)
     return tmp_path / "shop"
-
-
-@pytest.fixture
-def ask(shop: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """Ask a command for JSON: whatever happens, stdout holds one document."""
-
-    def asked(*words: str, code: int = 0) -> Any:
-        capsys.readouterr()
-        assert door.attempt([*words, "--json"]) == code, capsys.readouterr()
-        return json.loads(capsys.readouterr().out)
-
-    return asked
 
 
 def edit(shop: Path, old: str, new: str) -> None:

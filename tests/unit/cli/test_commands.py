@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from headwater.cli import main as door
+from unit.cli.conftest import Ask
 
 PIPELINE = """
 from datetime import timedelta
@@ -45,7 +43,6 @@ schema:
     properties:
       - {name: euros, logicalType: number, required: true, logicalTypeOptions: {minimum: 0, maximum: 1000}}
 """
-Ask = Callable[..., Any]
 
 
 @pytest.fixture
@@ -58,18 +55,6 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path / "below")
     monkeypatch.delenv("HEADWATER_DEBUG", raising=False)
     return tmp_path
-
-
-@pytest.fixture
-def ask(shop: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """Ask a command for JSON; its text for people has to be drawn too."""
-
-    def asked(*words: str, code: int = 0) -> Any:
-        capsys.readouterr()
-        assert door.attempt([*words, "--json"]) == code, capsys.readouterr()
-        return json.loads(capsys.readouterr().out)
-
-    return asked
 
 
 @pytest.fixture
