@@ -194,7 +194,10 @@ def _numeric(name: str, dtype: Any) -> list[pl.Expr]:
     found = [
         ((number == 0).sum() / pl.len()).alias(f"zero_share.{name}"),
         finite.mean().alias(f"mean.{name}"),
-        (((finite - finite.mean()) ** 2).sum() / (finite.count() - 1)).sqrt().alias(f"std.{name}"),
+        # Counts are unsigned: for a column without numbers, one less than none would be four thousand million.
+        (((finite - finite.mean()) ** 2).sum() / pl.when(finite.count() > 1).then(finite.count() - 1))
+        .sqrt()
+        .alias(f"std.{name}"),
         finite.min().alias(f"min.{name}"),
         finite.max().alias(f"max.{name}"),
     ]
