@@ -13,6 +13,7 @@ from headwater.core.assets import Asset, Mechanism
 from headwater.core.errors import CorruptTable, HeadwaterError, OutsideError
 from headwater.core.project import Model
 from headwater.core.records import Evidence
+from headwater.dataops.contract_times import due
 from headwater.dataops.delivery import Delivery, read_parents
 from headwater.dataops.schema import changes
 from headwater.mlops.outcome import business, performance
@@ -48,12 +49,13 @@ def measure(line: Line, run: Run) -> list[Evidence]:
 def _arrival(line: Line, name: str, delivery: Delivery, delivered: Mapping[str, Delivery]) -> Iterable[Evidence]:
     accepted = line.state.accepted.get(name)
     changed = accepted is not None and delivery.mechanism is not None and accepted.id != delivery.mechanism.id
-    contract = line.contracts.get(name)
-    deadline = {} if contract is None or contract.deadline is None else {"deadline_hours": contract.deadline}
+    last = line.calendar.window(delivery.window.key.split("..")[-1])
+    moment = due(line.contracts.get(name), line.calendar, last, line.assets[name].lag)
+    deadline = {} if moment is None else {"deadline_hours": (moment - last.end).total_seconds() / 3600}
     yield Evidence(
         type="arrival",
         subject=line.ref(name),
-        window=delivery.window.key.split("..")[-1],
+        window=last.key,
         values={
             "state": delivery.state,
             "error": "" if delivery.error is None else delivery.error.message,

@@ -7,37 +7,39 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from headwater.app.line import Line
+from headwater.dataops.contract_times import awaited, due
 from headwater.observe.arrival import overdue, usual_hours
 
 
 def freshness(line: Line, name: str) -> dict[str, Any]:
     """Return a dataset's freshness now, whether or not anything runs.
 
-    What is awaited is the window after the newest one that was delivered: a delivery of an older window changes
-    nothing, and a window that is still open, or not due yet, is never judged. A gap further back is not looked for.
+    What is awaited is the window after the newest one that was delivered (or one as much later as the contract's
+    frequency says): a delivery of an older window changes nothing, and a window that is still open, or not due yet, is
+    never judged. A gap further back is not looked for.
 
     Returns:
         ``state`` (``fresh``, ``late``, ``never delivered``, or ``unknown`` without a deadline), the window ``awaited``,
-        when it is or was ``due`` (its end and the deadline of the contract, else the hours that deliveries take here),
+        when it is or was ``due`` (by the contract, else after the hours that deliveries take here),
         and ``told`` for people.
     """
     newest = _newest(line, name)
     if newest is None:
         return {"state": "never delivered", "awaited": None, "due": None, "told": "never delivered"}
     subject, history, calendar = line.ref(name), line.state.history, line.calendar
-    awaited = calendar.shift(calendar.window(newest), 1)
-    contract = line.contracts.get(name)
-    hours = None if contract is None else contract.deadline
-    hours = usual_hours(history, subject, awaited.key) if hours is None else hours
-    if hours is None:
-        return {"state": "unknown", "awaited": awaited.key, "due": None, "told": "unknown: no deadline"}
-    due = awaited.end + timedelta(hours=hours)
-    late = overdue({subject: hours}, [awaited.key], history, calendar, line.services.clock.now())
-    local = due.astimezone(ZoneInfo(calendar.timezone))
+    window = awaited(line.contracts.get(name), calendar, calendar.window(newest))
+    moment = due(line.contracts.get(name), calendar, window, line.assets[name].lag)
+    if moment is None:
+        hours = usual_hours(history, subject, calendar, window.key)
+        moment = None if hours is None else window.end + timedelta(hours=hours)
+    if moment is None:
+        return {"state": "unknown", "awaited": window.key, "due": None, "told": "unknown: no deadline"}
+    late = overdue({(subject, window.key): moment}, history, calendar, line.services.clock.now())
+    local = moment.astimezone(ZoneInfo(calendar.timezone))
     return {
         "state": "late" if late else "fresh",
-        "awaited": awaited.key,
-        "due": due.isoformat(),
+        "awaited": window.key,
+        "due": moment.isoformat(),
         "told": f"late since {local:%Y-%m-%d %H:%M}" if late else "fresh",
     }
 

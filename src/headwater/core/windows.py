@@ -114,6 +114,15 @@ def _named(calendar: Calendar, key: str) -> Window:
 @lru_cache(maxsize=8192)
 def _shifted(calendar: Calendar, window: Window, count: int) -> Window:
     if calendar.every == "1d":
-        middle = datetime.strptime(window.key, "%Y-%m-%d") + timedelta(days=count, hours=12)
-        return calendar.containing(middle.replace(tzinfo=ZoneInfo(calendar.timezone)))
+        noon = datetime.strptime(window.key, "%Y-%m-%d") + timedelta(hours=12)
+        zone = ZoneInfo(calendar.timezone)
+        days = count
+        while True:
+            # A place that crosses the date line skips a day (Samoa 2011-12-30), which is no window.
+            found = calendar.containing((noon + timedelta(days=days)).replace(tzinfo=zone))
+            hours = (found.start - window.start).total_seconds() / 3600
+            skipped = round((abs(days) * 24 - abs(hours)) / 24)
+            if abs(days) - skipped == abs(count):
+                return found
+            days = (abs(count) + skipped) * (1 if count > 0 else -1)
     return calendar.containing(window.start + count * _EVERY["1h"])

@@ -22,6 +22,8 @@ from headwater.dataops.contract_terms import (
     hours_of,
     operators_of,
 )
+from headwater.dataops.contract_times import zone_of
+from headwater.dataops.time_of_day import TimeOfDay, time_of_day
 
 METRICS = ("nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount")
 LOGICAL_TYPES = (
@@ -88,6 +90,10 @@ class Place:
             node = _child(node, step) or node
         return Place(self.path, node)
 
+    def text(self, value: Any) -> str:
+        """Return a scalar as it is written: YAML reads 10:30 without quotes as the number 630."""
+        return str(self.node.value if isinstance(self.node, yaml.ScalarNode) else value)
+
     def wrong(self, message: str, hint: str | None = None) -> ProjectInvalid:
         """Build the error that points here."""
         line = self.node.start_mark.line + 1
@@ -112,7 +118,6 @@ def contract_of(document: Any, place: Place) -> Contract:
     _quality(made.get("quality"), at.at("quality"), None)
     _properties(made.get("properties"), at.at("properties"))
     side = _side(document, place)
-    sla, deadline = _service(document, place)
     return Contract(
         dataset=made["name"],
         id=document["id"],
@@ -122,8 +127,7 @@ def contract_of(document: Any, place: Place) -> Contract:
         channel=_channel(document.get("support")),
         properties=tuple(made.get("properties") or ()),
         quality=tuple(made.get("quality") or ()),
-        sla=sla,
-        deadline=deadline,
+        **_service(document, place),
         raw=document,
         path=place.path,
         line=place.node.start_mark.line + 1,
@@ -248,23 +252,32 @@ def _channel(support: Any) -> str:
     return next((str(item.get("channel") or item.get("url") or "") for item in places), "")
 
 
-def _service(document: Mapping[str, Any], place: Place) -> tuple[dict[str, Mapping[str, Any]], float | None]:
+def _service(document: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """Read the service levels, and what of them says when data must be there."""
     levels: dict[str, Mapping[str, Any]] = {}
-    deadlines: list[float] = []
+    hours: dict[str, list[float]] = {name: [] for name in (*DEADLINES, "frequency")}
+    available: list[TimeOfDay] = []
     for index, item in enumerate(document.get("slaProperties") or ()):
         at = place.at("slaProperties", index)
         _fields("sla", item, at)
         if not item.get("property"):
             raise at.wrong("a service level has no `property`", hint="e.g. {property: latency, value: 4, unit: h}")
-        levels.setdefault(item["property"], item)
-        if item["property"] in DEADLINES:
-            try:
-                deadlines.append(hours_of(item.get("value"), item.get("unit")))
-            except ValueError as error:
-                raise at.wrong(
-                    f"{item['property']}: {str(error).partition('; ')[0]}", str(error).partition("; ")[2]
-                ) from error
-    return levels, min(deadlines, default=None)
+        name = item["property"]
+        levels.setdefault(name, item)
+        try:
+            if name in hours:
+                hours[name].append(hours_of(item.get("value"), item.get("unit")))
+            elif name == "timeOfAvailability":
+                available.append(time_of_day(at.at("value").text(item.get("value")), zone_of(item, document)))
+        except ValueError as error:
+            raise at.wrong(f"{name}: {str(error).partition('; ')[0]}", str(error).partition("; ")[2]) from error
+    deadlines = [value for name in DEADLINES for value in hours[name]]
+    return {
+        "sla": levels,
+        "deadline": min(deadlines, default=None),
+        "available": tuple(available),
+        "frequency": min(hours["frequency"], default=None),
+    }
 
 
 def _fields(kind: str, item: Any, at: Place) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headwater.core.canonical import plain
+from headwater.dataops.time_of_day import TimeOfDay
 
 OPERATORS: dict[str, str] = {
     "mustBe": "=",
@@ -56,6 +57,8 @@ class Contract:
         sla: Service levels by property, as in the document.
         deadline: Hours after the end of a window by which it must be there, the shortest of ``freshness`` and
             ``latency``; None when nothing is promised.
+        available: Times of day by which it must be there, from ``timeOfAvailability``.
+        frequency: Hours from one delivery to the next; None when nothing is promised.
         raw: The whole document.
         path: The file it was read from.
         line: Where in that file its document begins.
@@ -71,6 +74,8 @@ class Contract:
     quality: tuple[Mapping[str, Any], ...] = ()
     sla: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     deadline: float | None = None
+    available: tuple[TimeOfDay, ...] = ()
+    frequency: float | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
     path: Path | None = None
     line: int = 1
