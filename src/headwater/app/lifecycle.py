@@ -188,6 +188,8 @@ def release(line: Line, model: Model, version: str, by: str) -> dict[str, Any]:
         limits=_limits(line),
         healthy=reason is None,
         reason=reason or "",
+        task=model.task,
+        query=model.query,
     )
     time = line.services.clock.now()
     previous = None if champion is None else champion.version

@@ -235,13 +235,19 @@ class Line:
         parts = {name: self.services.parts.load(part) for name, part in mechanism.parts.items()}
         served = model.served
         columns, entity, carry = model.columns, model.entity, model.carry
-        return _apart(
-            lambda frames, window: predict(function, parts, frames[served], columns=columns, entity=entity, carry=carry)
-        )
+        task, latency = model.task, model.latency
+
+        def logged(frames: Mapping[str, pl.DataFrame], window: Window) -> pl.DataFrame:
+            return predict(function, parts, frames[served], columns, entity, carry, task=task, latency=latency)
+
+        return _apart(logged)
 
     def above(self, subject: str) -> set[str]:
-        """Return the references of everything upstream of a subject, datasets and deployments alike."""
-        return set(self.state.graph.ancestors(subject))
+        """Return the references of everything upstream of a subject, datasets and deployments alike.
+
+        There is nothing upstream of what no event has named.
+        """
+        return set(self.state.graph.ancestors(subject)) if subject in self.state.graph else set()
 
     def replay(self) -> Replay:
         """Return a replay over what is stored now."""

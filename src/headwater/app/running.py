@@ -137,7 +137,7 @@ def _joinable(line: Line, asset: Asset, frame: pl.DataFrame, window: Window) -> 
             continue
         ranged = ".." in window.key and asset.time is not None
         for piece in cut(line.calendar, asset, frame, window).values() if ranged else [frame]:
-            known(piece, model.entity, model.outcome)
+            known(piece, model.entity, model.outcome, task=model.task)
 
 
 def _no_conflict(line: Line, asset: Asset, pieces: Mapping[str, pl.DataFrame]) -> None:

@@ -25,6 +25,7 @@ from headwater.app.report.data import (
     Touch,
 )
 from headwater.app.report.page import write
+from headwater.core.project import Model
 from headwater.core.records import Finding, Verdict
 from headwater.triage.incidents import Incident
 
@@ -281,19 +282,7 @@ def _curves(line: Line, windows: Sequence[str]) -> list[Curve]:
         subject = line.project.ref(model.name, "model")
         seen = line.state.evidence[("performance", subject)]
         worth = line.state.evidence[("business", subject)]
-        curves.append(
-            Curve(
-                title="realised log loss",
-                unit="nats",
-                windows=tuple(windows),
-                value=_series(seen, windows, "log_loss"),
-                low=_series(seen, windows, "log_loss_low"),
-                high=_series(seen, windows, "log_loss_high"),
-                reference=_series(seen, windows, "expected_log_loss"),
-                reference_label="expected from the predictions themselves",
-                note="bands are 95 % intervals over the window's rows",
-            )
-        )
+        curves.append(_realised(model, seen, windows))
         if worth:
             curves.append(
                 Curve(
@@ -306,19 +295,51 @@ def _curves(line: Line, windows: Sequence[str]) -> list[Curve]:
                 )
             )
         moved = line.state.evidence[("mechanism", line.project.ref(model.name, "deployment"))]
+        if model.task == "ranking":
+            continue
+        chance = model.task == "binary"
         curves.append(
             Curve(
                 title="mean prediction and outcome",
-                unit="probability",
+                unit="probability" if chance else model.outcome,
                 windows=tuple(windows),
-                value=_series(seen, windows, "mean_p"),
-                value_label="mean p",
-                reference=_series(seen, windows, "base_rate"),
-                reference_label="share that came true",
+                value=_series(seen, windows, "mean_p" if chance else "mean_prediction"),
+                value_label="mean p" if chance else "mean prediction",
+                reference=_series(seen, windows, "base_rate" if chance else "mean_outcome"),
+                reference_label="share that came true" if chance else "mean outcome",
                 note=f"{len(moved)} windows recomputed",
             )
         )
     return curves
+
+
+_REALISED = {
+    "binary": (
+        "realised log loss",
+        "nats",
+        "log_loss",
+        "expected_log_loss",
+        "expected from the predictions themselves",
+    ),
+    "regression": ("mean absolute error", "", "mae", "", ""),
+    "ranking": ("NDCG of the first ten", "", "ndcg", "blind", "a random order's"),
+}
+"""By task: title, unit, metric, metric beside it, and what that is."""
+
+
+def _realised(model: Model, seen: Mapping[str, Any], windows: Sequence[str]) -> Curve:
+    title, unit, metric, beside, label = _REALISED[model.task]
+    return Curve(
+        title=title,
+        unit=unit or (model.outcome if model.task == "regression" else ""),
+        windows=tuple(windows),
+        value=_series(seen, windows, metric),
+        low=_series(seen, windows, f"{metric}_low"),
+        high=_series(seen, windows, f"{metric}_high"),
+        reference=_series(seen, windows, beside) if beside else (),
+        reference_label=label,
+        note="bands are 95 % intervals over the window's rows",
+    )
 
 
 def _series(evidence: Mapping[str, Any], windows: Sequence[str], name: str) -> tuple[float | None, ...]:

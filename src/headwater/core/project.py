@@ -18,6 +18,13 @@ from headwater.core.names import NAME, Ref
 from headwater.core.windows import Calendar
 
 Function = Callable[..., Any]
+Task = Literal["binary", "regression", "ranking"]
+ANSWERS: Mapping[str, tuple[str, ...]] = {
+    "binary": ("p", "decision"),
+    "regression": ("prediction",),
+    "ranking": ("score",),
+}
+"""The columns that the score function returns, by task; the first is the number that is monitored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +36,23 @@ class Model:
         features: The asset with one row per entity to score.
         labels: The asset with one row per entity whose outcome is known.
         entity: The column that joins features, predictions and labels.
-        outcome: The label column: 0 or 1.
+        outcome: The label column: 0 or 1; for regression any number, for ranking the relevance, 0 or more.
         columns: The feature columns, in the order the model wants them.
         train: ``train(frame, seed) -> {part: object}``; frame is features joined with labels. Parts can be anything
             picklable, typically scaler, model, calibrator and threshold.
         score: ``score(parts, served) -> frame`` with a row per row of ``served``, in the same order, and columns
-            ``p`` (probability) and ``decision`` (0 or 1).
+            ``p`` (probability) and ``decision`` (0 or 1); for regression ``prediction``, and ``low`` and ``high`` if
+            it says how sure it is; for ranking ``score``, higher is earlier.
         serve: ``serve(features) -> frame``: what the online store hands to the scorer; None: the features as they are.
         cost: ``cost(rows) -> series``: the business metric per row. ``rows`` has the prediction log's columns, the
             label's columns and nothing else; label columns other than the outcome are null where unknown.
         unit: What the cost is counted in.
+        carry: Columns of the feature view that the prediction log keeps beside the features.
+        task: What is predicted: ``binary``, ``regression`` or ``ranking``.
+        query: For ranking: the column whose rows are ranked against each other.
+        groups: Columns of the prediction log whose values are compared for fairness.
+        latency: Column of the prediction log that holds how many milliseconds a prediction took; empty: none.
+        interval: For regression: the share of outcomes that should lie between ``low`` and ``high``.
     """
 
     name: str
@@ -53,6 +67,47 @@ class Model:
     cost: Function | None = None
     unit: str = "cost"
     carry: tuple[str, ...] = ()
+    task: Task = "binary"
+    query: str = ""
+    groups: tuple[str, ...] = ()
+    latency: str = ""
+    interval: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.task not in ANSWERS:
+            raise ProjectInvalid(
+                f"model `{self.name}` has the task `{self.task}`, which is not known", hint=f"take {', '.join(ANSWERS)}"
+            )
+        if (self.task == "ranking") != bool(self.query):
+            wanted = "a ranking model needs" if self.task == "ranking" else "only a ranking model has"
+            raise ProjectInvalid(
+                f"model `{self.name}`: {wanted} a query column", hint="query='session_id' names what its rows belong to"
+            )
+        logged = {self.entity, *self.columns, *self.carry}
+        if taken := sorted(logged & set(self.answers)):
+            raise ProjectInvalid(
+                f"model `{self.name}`: its prediction log would have two columns `{taken[0]}`",
+                hint=f"rename the feature: what the model predicts is called {' and '.join(self.answers)}",
+            )
+        for what, names in (("query", (self.query,)), ("groups", self.groups)):
+            for name in names:
+                if name and name not in logged:
+                    raise ProjectInvalid(
+                        f"model `{self.name}`: `{name}` in `{what}` is no column of its prediction log",
+                        hint=f"add it to carry=, or take one of {', '.join(sorted(logged))}",
+                    )
+        if not 0 < self.interval < 1:
+            raise ProjectInvalid(f"model `{self.name}`: interval {self.interval} is not between 0 and 1")
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The columns that the score function must return."""
+        return ANSWERS[self.task]
+
+    @property
+    def predicted(self) -> str:
+        """The column of the prediction log that holds the predicted number."""
+        return self.answers[0]
 
     @property
     def served(self) -> str:
@@ -200,11 +255,16 @@ class Project:
         cost: Function | None = None,
         unit: str = "cost",
         carry: Sequence[str] = (),
+        task: Task = "binary",
+        query: str = "",
+        groups: Sequence[str] = (),
+        latency: str = "",
+        interval: float = 0.9,
     ) -> Model:
         """Add a model on top of a feature view and a label build.
 
         ``carry`` names columns of the feature view that the prediction log keeps beside the features, e.g. what the
-        business metric needs.
+        business metric needs. See `Model` for the rest.
         """
         for asset in (features, labels):
             if asset not in self.assets:
@@ -222,6 +282,11 @@ class Project:
             cost=cost,
             unit=unit,
             carry=tuple(carry),
+            task=task,
+            query=query,
+            groups=tuple(groups),
+            latency=latency,
+            interval=interval,
         )
         if not NAME.fullmatch(name) or name in self.models:
             raise ProjectInvalid(f"model `{name}` is there already or cannot be a name")

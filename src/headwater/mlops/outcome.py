@@ -13,6 +13,7 @@ import polars as pl
 from headwater.core.errors import DataError, HeadwaterError, ModelError
 from headwater.core.project import Model
 from headwater.mlops.labels import realised
+from headwater.stats import ranking, regression
 from headwater.stats.intervals import Interval, t_interval, wilson
 from headwater.stats.performance import auc, calibration_line, expected_log_loss, log_loss
 
@@ -27,28 +28,48 @@ def performance(model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | 
     ``log_loss`` and ``expected_log_loss`` (what it would be were p right), their difference ``excess``, ``brier``,
     ``auc``, ``slope`` of calibration, ``accuracy``, ``precision``, ``recall``, ``base_rate``, ``mean_p`` and
     ``decision_rate``; ``_low`` and ``_high`` of most are 95 % bounds. What is not defined (an AUC of one class) is left
-    out.
+    out. For other tasks the measures are those of `headwater.stats.regression.measure` (``mae``, ``rmse``, ``bias``,
+    ``r2``, ``slope`` ...) and `headwater.stats.ranking.measure` (``ndcg``, ``map``, ``mrr`` ...; bounds over queries).
 
     The bounds take rows as independent. Windows differ from each other by far more than that (27 times in the variance,
     measured on a year of flights), so they say how well this window was measured, not whether it is unusual.
 
     Args:
         model: The model; its entity and outcome columns are used.
-        predictions: The window's prediction log with ``p`` and ``decision``.
+        predictions: The window's prediction log with ``p`` and ``decision``, or what its task predicts.
         labels: The label build's rows; None when none have come.
 
     Raises:
         DataError: labels contradict each other or do not join; see `headwater.mlops.labels.realised`.
     """
-    rows = realised(predictions, labels, model.entity, model.outcome)
-    there = rows.filter(pl.col(model.outcome).is_not_null() & pl.col("p").is_not_null())
+    rows = realised(predictions, labels, model.entity, model.outcome, task=model.task)
+    there = rows.filter(pl.col(model.outcome).is_not_null() & pl.col(model.predicted).is_not_null())
     values: dict[str, float] = {"n": float(rows.height), "matured": float(there.height)}
     if rows.height:
         values["maturity"] = there.height / rows.height
-    if not there.height:
-        return values
-    y = there[model.outcome].cast(pl.Float64).to_numpy()
-    p = there["p"].cast(pl.Float64).to_numpy()
+    if there.height:
+        values |= _MEASURES[model.task](model, there)
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def _of_numbers(model: Model, there: pl.DataFrame) -> dict[str, float]:
+    ends = [there[name].cast(pl.Float64).to_numpy() for name in ("low", "high") if name in there.columns]
+    low, high = ends if len(ends) == 2 and not {"low", "high"} & {*model.columns, *model.carry} else (None, None)
+    return regression.measure(*_pair(model, there), low=low, high=high, interval=model.interval)
+
+
+def _of_rankings(model: Model, there: pl.DataFrame) -> dict[str, float]:
+    return ranking.measure(*_pair(model, there), there[model.query].to_list())
+
+
+def _pair(model: Model, there: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    outcome, told = (there[name].cast(pl.Float64).to_numpy() for name in (model.outcome, model.predicted))
+    return outcome, told
+
+
+def _of_classes(model: Model, there: pl.DataFrame) -> dict[str, float]:
+    values: dict[str, float] = {}
+    y, p = _pair(model, there)
     decision = there["decision"].cast(pl.Float64).to_numpy()
     loss, expected = log_loss(y, p), expected_log_loss(p)
     values["expected_log_loss"] = float(expected.mean())
@@ -64,7 +85,10 @@ def performance(model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | 
         _bounded(values, "precision", wilson(caught, warned))
     if positive:
         _bounded(values, "recall", wilson(caught, positive))
-    return {name: value for name, value in values.items() if math.isfinite(value)}
+    return values
+
+
+_MEASURES = {"binary": _of_classes, "regression": _of_numbers, "ranking": _of_rankings}
 
 
 def business(model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | None) -> dict[str, Any]:
@@ -72,27 +96,21 @@ def business(model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | Non
 
     ``value``: the cost of the matured rows, summed, with ``low`` and ``high`` (95 %, normal approximation over rows
     taken as independent; too narrow when one storm moves many rows). ``expected``: the cost that was to be expected of
-    all ``n`` rows when they were scored, with bounds that hold if p is right. ``matured`` rows and ``unit``.
+    all ``n`` rows when they were scored, with bounds that hold if p is right; left out where the task predicts no
+    probability. ``matured`` rows and ``unit``.
 
     Raises:
         ModelError: the model has no cost function, or it fails.
     """
-    rows = realised(predictions, labels, model.entity, model.outcome)
+    rows = realised(predictions, labels, model.entity, model.outcome, task=model.task)
     there = rows.filter(pl.col(model.outcome).is_not_null())
     extra = _label_schema(model, predictions, labels)
     total = _sum(_realised_costs(model, there, extra)) if there.height else Interval(0.0, 0.0, 0.0)
-    ahead = _expected(model, predictions, predictions["p"], extra)
-    return {
-        "value": total.value,
-        "low": total.low,
-        "high": total.high,
-        "expected": ahead.value,
-        "expected_low": ahead.low,
-        "expected_high": ahead.high,
-        "n": rows.height,
-        "matured": there.height,
-        "unit": model.unit,
-    }
+    values: dict[str, Any] = {"value": total.value, "low": total.low, "high": total.high}
+    if model.task == "binary":
+        ahead = _expected(model, predictions, predictions["p"], extra)
+        values |= {"expected": ahead.value, "expected_low": ahead.low, "expected_high": ahead.high}
+    return values | {"n": rows.height, "matured": there.height, "unit": model.unit}
 
 
 def expected_business(model: Model, rows: pl.DataFrame, p: pl.Series | np.ndarray) -> Interval:
@@ -105,7 +123,12 @@ def expected_business(model: Model, rows: pl.DataFrame, p: pl.Series | np.ndarra
         model: The model with its cost function.
         rows: The prediction log's rows; label columns are allowed and made null.
         p: A probability for each row, e.g. a repaired one.
+
+    Raises:
+        ModelError: the model predicts no probability.
     """
+    if model.task != "binary":
+        raise ModelError(f"model `{model.name}` predicts no probability, so no cost can be expected of its rows")
     log = [model.entity, *model.columns, *model.carry, "p", "decision"]
     extra = {name: dtype for name, dtype in rows.schema.items() if name not in {*log, model.outcome}}
     own = rows.drop([*extra, *([model.outcome] if model.outcome in rows.columns else [])])
@@ -115,13 +138,16 @@ def expected_business(model: Model, rows: pl.DataFrame, p: pl.Series | np.ndarra
 def row_costs(model: Model, predictions: pl.DataFrame, p: pl.Series, labels: pl.DataFrame | None) -> pl.Series:
     """Return the cost of each logged decision: realised where the label is known, otherwise expected under ``p``.
 
-    Rows come back in the order of ``predictions``.
+    For a task without probabilities ``p`` is the outcome to assume. Rows come back in the order of ``predictions``.
     """
-    rows = realised(predictions, labels, model.entity, model.outcome)
+    rows = realised(predictions, labels, model.entity, model.outcome, task=model.task)
     extra = _label_schema(model, predictions, labels)
-    certain, hoped = _both(model, predictions, extra)
     share = pl.Series("p", p).cast(pl.Float64)
-    costs = share * certain + (1 - share) * hoped
+    if model.task == "binary":
+        certain, hoped = _both(model, predictions, extra)
+        costs = share * certain + (1 - share) * hoped
+    else:
+        costs = _assuming(model, predictions, share, extra)
     matured = rows[model.outcome].is_not_null()
     if matured.any():
         known = _realised_costs(model, rows.filter(matured), extra)
@@ -153,26 +179,32 @@ def _realised_costs(model: Model, rows: pl.DataFrame, extra: Mapping[str, Any]) 
     costs = _price(model, rows)
     if costs.null_count():
         log = rows.drop([name for name in (model.outcome, *extra) if name in rows.columns])
-        certain, hoped = _both(model, log, extra)
-        usual = pl.select(pl.when(rows[model.outcome] == 1).then(certain).otherwise(hoped)).to_series()
+        if model.task == "binary":
+            certain, hoped = _both(model, log, extra)
+            usual = pl.select(pl.when(rows[model.outcome] == 1).then(certain).otherwise(hoped)).to_series()
+        else:
+            usual = _assuming(model, log, rows[model.outcome], extra)
         costs = costs.fill_null(usual)
     return costs
 
 
 def _both(model: Model, rows: pl.DataFrame, extra: Mapping[str, Any]) -> tuple[pl.Series, pl.Series]:
     """Price rows as if the outcome were 1, and as if it were 0, with nothing else known of the label."""
+    one, none = (_assuming(model, rows, pl.Series([value]).new_from_index(0, rows.height), extra) for value in (1, 0))
+    return one, none
+
+
+def _assuming(model: Model, rows: pl.DataFrame, outcome: pl.Series, extra: Mapping[str, Any]) -> pl.Series:
+    """Price rows as if the outcome were given, with nothing else known of the label."""
     blank = rows.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in extra.items())
-    found = []
-    for outcome in (1, 0):
-        costs = _price(model, blank.with_columns(pl.lit(outcome, dtype=pl.Int64).alias(model.outcome)))
-        if costs.null_count():
-            raise ModelError(
-                f"the cost of model `{model.name}` is null in {costs.null_count()} of {len(costs)} rows "
-                "when only the outcome is known",
-                hint="fill the label's other columns with what is usual, e.g. rows['minutes'].fill_null(60)",
-            )
-        found.append(costs)
-    return found[0], found[1]
+    costs = _price(model, blank.with_columns(outcome.alias(model.outcome)))
+    if costs.null_count():
+        raise ModelError(
+            f"the cost of model `{model.name}` is null in {costs.null_count()} of {len(costs)} rows "
+            "when only the outcome is known",
+            hint="fill the label's other columns with what is usual, e.g. rows['minutes'].fill_null(60)",
+        )
+    return costs
 
 
 def _price(model: Model, rows: pl.DataFrame) -> pl.Series:

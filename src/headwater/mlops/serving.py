@@ -11,6 +11,7 @@ import polars as pl
 
 from headwater.core.errors import DataError, HeadwaterError, ModelError
 from headwater.core.ports import Record
+from headwater.core.project import ANSWERS, Task
 
 Score = Callable[[Mapping[str, Any], pl.DataFrame], pl.DataFrame]
 CHAMPION = "champion"
@@ -23,19 +24,25 @@ def predict(
     columns: Sequence[str],
     entity: str,
     carry: Sequence[str] = (),
+    task: Task = "binary",
+    latency: str = "",
 ) -> pl.DataFrame:
     """Score served features and return the prediction log's rows.
 
     Args:
-        score: ``score(parts, served) -> frame`` with ``p`` and ``decision``, a row per row of ``served``.
+        score: ``score(parts, served) -> frame`` with ``p`` and ``decision`` (or what the task wants), a row per row of
+            ``served``.
         parts: The loaded parts by name.
         served: The features as the server saw them.
         columns: Feature columns to keep in the log.
         entity: The column that identifies a row.
         carry: Other columns to keep in the log.
+        task: What is predicted.
+        latency: Column of measured milliseconds to keep where the score function or the server gives it.
 
     Returns:
-        ``entity``, ``carry`` and ``columns`` as served, then ``p`` (Float64) and ``decision`` (Int64).
+        ``entity``, ``carry`` and ``columns`` as served, then ``p`` (Float64) and ``decision`` (Int64), or what the task
+        predicts (Float64), and the latency if there is one.
 
     Raises:
         ModelError: a column is missing, scoring fails, or what it returns is not one valid prediction per row.
@@ -47,11 +54,24 @@ def predict(
             f"served features lack `{'`, `'.join(missing)}`",
             hint="the feature view, or the function that serves it, dropped or renamed them",
         )
-    return served.select(kept).with_columns(*scored(score, parts, served))
+    found = answer(score, parts, served, task)
+    if latency and latency not in kept and latency in served.columns and latency not in found.columns:
+        kept.append(latency)
+    extra = [found[latency].cast(pl.Float64, strict=False)] if latency in found.columns else []
+    return served.select(kept).with_columns(*checked(found, task), *extra)
 
 
-def scored(score: Score, parts: Mapping[str, Any], served: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
-    """Run a score function and return valid ``p`` (Float64) and ``decision`` (Int64), or raise `ModelError`."""
+def scored(score: Score, parts: Mapping[str, Any], served: pl.DataFrame, task: Task = "binary") -> list[pl.Series]:
+    """Run a score function and return the valid columns of its task, or raise `ModelError`.
+
+    ``p`` (Float64) and ``decision`` (Int64); for regression ``prediction`` and, where given, ``low`` and ``high``; for
+    ranking ``score``.
+    """
+    return checked(answer(score, parts, served, task), task)
+
+
+def answer(score: Score, parts: Mapping[str, Any], served: pl.DataFrame, task: Task = "binary") -> pl.DataFrame:
+    """Run a score function; raise `ModelError` unless it returns a frame of the right height and columns."""
     try:
         found = score(parts, served)
     except HeadwaterError:
@@ -62,14 +82,42 @@ def scored(score: Score, parts: Mapping[str, Any], served: pl.DataFrame) -> tupl
             doing=f"scoring {served.height} rows",
             hint=f"parts are {', '.join(sorted(parts)) or 'none'}; served columns are {', '.join(served.columns)}",
         ) from error
-    if not isinstance(found, pl.DataFrame) or not {"p", "decision"} <= set(found.columns):
+    wanted = ANSWERS[task]
+    if not isinstance(found, pl.DataFrame) or not set(wanted) <= set(found.columns):
         has = f"a frame with {', '.join(found.columns)}" if isinstance(found, pl.DataFrame) else type(found).__name__
-        raise ModelError(f"score returned {has}", hint="return a Polars frame with the columns p and decision")
+        columns = f"the columns {' and '.join(wanted)}" if len(wanted) > 1 else f"the column {wanted[0]}"
+        raise ModelError(f"score returned {has}", hint=f"return a Polars frame with {columns}")
     if found.height != served.height:
         raise ModelError(
             f"score returned {found.height} rows for {served.height}", hint="return one row per served row, in order"
         )
-    return _probability(found["p"]), _decision(found["decision"])
+    return found
+
+
+def checked(found: pl.DataFrame, task: Task = "binary") -> list[pl.Series]:
+    """Return what a score function gave as valid columns of its task, or raise `ModelError`."""
+    if task == "binary":
+        return [_probability(found["p"]), _decision(found["decision"])]
+    if task == "ranking":
+        return [_number(found["score"])]
+    bounds = [name for name in ("low", "high") if name in found.columns]
+    if len(bounds) == 1:
+        raise ModelError(f"score returned `{bounds[0]}` without its other end", hint="return both low and high")
+    columns = [_number(found[name]) for name in ("prediction", *bounds)]
+    if bounds and (count := int((columns[1] > columns[2]).sum())):
+        raise ModelError(f"low is above high in {count} of {found.height} rows")
+    return columns
+
+
+def _number(found: pl.Series) -> pl.Series:
+    if not found.dtype.is_numeric():
+        raise ModelError(f"{found.name} is {found.dtype}, not a number")
+    number = found.cast(pl.Float64)
+    if count := number.len() - int(number.is_finite().fill_null(False).sum()):
+        raise ModelError(
+            f"{found.name} is not a finite number in {count} of {len(number)} rows", hint="is a feature missing there?"
+        )
+    return number
 
 
 def _probability(found: pl.Series) -> pl.Series:

@@ -12,8 +12,10 @@ import polars as pl
 
 from headwater.core.errors import DataError, HeadwaterError, ModelError, Quarantined, UsageError
 from headwater.core.project import Model, Project
+from headwater.mlops.labels import SOUND, WANTED
 from headwater.mlops.quarantine import Quarantine
 from headwater.mlops.serving import scored
+from headwater.stats import ranking, regression
 from headwater.stats.intervals import t_interval
 from headwater.stats.performance import auc, brier, calibration_line, log_loss
 
@@ -30,7 +32,8 @@ class Trained:
         params: Seed, row counts, the windows trained on and held out, and the settings of each part, as plain values.
         metrics: ``log_loss``, ``auc``, ``brier``, ``slope`` (of calibration), ``base_rate`` and ``n`` on the held-out
             windows, ``log_loss_low`` and ``log_loss_high`` (95 % t interval over windows); what is not defined is left
-            out.
+            out. For other tasks what `headwater.stats.regression.measure` or `headwater.stats.ranking.measure` returns,
+            with windows as blocks.
         columns: Feature columns, in the model's order.
         rows: Number of rows trained on.
         holdout: The windows that were held out, in order; the trainer has not seen them.
@@ -70,7 +73,7 @@ def train(
 
     Raises:
         ModelError: too little to train on, the train function fails, or what it returns cannot score.
-        DataError: a column is missing or the outcome is not 0 or 1.
+        DataError: a column is missing or the outcome is none of the model's task.
     """
     rows, keys = _prepared(project, model, frame, windows)
     held = sorted(keys.unique())[-max(1, round(HELD_OUT * keys.n_unique())) :]
@@ -78,8 +81,8 @@ def train(
     past, recent = rows.filter(~late), rows.filter(late)
     parts = _parts(model, past, seed)
     served = _served(model, recent.drop(model.outcome))
-    p, decision = scored(model.score, parts, served)
-    metrics = _metrics(recent[model.outcome].to_numpy(), p.to_numpy(), keys.filter(late).to_list())
+    answers = scored(model.score, parts, served, model.task)
+    metrics = _metrics(model, recent, answers, keys.filter(late).to_list())
     params = {
         "seed": seed,
         "rows": past.height,
@@ -90,7 +93,8 @@ def train(
         "held_out_last": held[-1],
         **_settings(parts),
     }
-    metrics["decision_rate"] = float(decision.mean())  # type: ignore[arg-type]
+    if model.task == "binary":
+        metrics["decision_rate"] = float(answers[1].mean())  # type: ignore[arg-type]
     return Trained(parts, params, metrics, model.columns, past.height, tuple(held))
 
 
@@ -137,7 +141,7 @@ def training_windows(
 def _prepared(
     project: Project, model: Model, frame: pl.DataFrame, windows: Sequence[str] | pl.Series | None
 ) -> tuple[pl.DataFrame, pl.Series]:
-    missing = [name for name in (model.entity, model.outcome, *model.columns) if name not in frame.columns]
+    missing = [name for name in _needed(model) if name not in frame.columns]
     if missing:
         raise DataError(
             f"the training frame of model `{model.name}` lacks `{'`, `'.join(missing)}`",
@@ -149,9 +153,10 @@ def _prepared(
         raise UsageError(f"{len(keys)} window keys do not fit {frame.height} rows")
     usable = frame[model.outcome].is_not_null() & keys.is_not_null()
     rows, keys = frame.filter(usable), keys.filter(usable)
-    wrong = ~rows[model.outcome].cast(pl.Float64).is_in([0.0, 1.0])
+    wrong = ~rows.select(SOUND[model.task](pl.col(model.outcome).cast(pl.Float64))).to_series()
     if wrong.any():
-        raise DataError(f"the outcome `{model.outcome}` is not 0 or 1 in {int(wrong.sum())} of {rows.height} rows")
+        what = WANTED[model.task]
+        raise DataError(f"the outcome `{model.outcome}` is not {what} in {int(wrong.sum())} of {rows.height} rows")
     if rows[model.outcome].n_unique() < 2 or keys.n_unique() < 2:
         raise ModelError(
             f"model `{model.name}` cannot be trained on {rows.height} labelled rows of {keys.n_unique()} windows "
@@ -159,6 +164,10 @@ def _prepared(
             hint="train on a longer range, or deliver its labels first",
         )
     return rows, keys
+
+
+def _needed(model: Model) -> list[str]:
+    return [model.entity, model.outcome, *model.columns, *([model.query] if model.query else [])]
 
 
 def _keys(project: Project, model: Model, frame: pl.DataFrame) -> pl.Series:
@@ -215,8 +224,20 @@ def _served(model: Model, features: pl.DataFrame) -> pl.DataFrame:
     return served
 
 
-def _metrics(outcome: np.ndarray, p: np.ndarray, keys: Sequence[str]) -> dict[str, float]:
-    y = outcome.astype(np.float64)
+def _metrics(model: Model, rows: pl.DataFrame, answers: Sequence[pl.Series], keys: Sequence[str]) -> dict[str, float]:
+    outcome, told = rows[model.outcome].cast(pl.Float64).to_numpy(), answers[0].to_numpy()
+    if model.task == "binary":
+        return _of_classes(outcome, told, keys)
+    windows = {"windows": float(len(set(keys))), "n": float(len(keys))}
+    if model.task == "ranking":
+        return ranking.measure(outcome, told, rows[model.query].to_list(), blocks=keys) | windows
+    ends = [column.to_numpy() for column in answers[1:]]
+    low, high = ends if ends else (None, None)
+    return regression.measure(outcome, told, low=low, high=high, interval=model.interval, blocks=keys) | windows
+
+
+def _of_classes(outcome: np.ndarray, p: np.ndarray, keys: Sequence[str]) -> dict[str, float]:
+    y = outcome
     loss = log_loss(y, p)
     by_window = (
         pl.DataFrame({"key": list(keys), "loss": loss}).group_by("key", maintain_order=True).agg(pl.mean("loss"))

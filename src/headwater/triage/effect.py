@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from headwater.core.errors import DataError, HeadwaterError
 from headwater.core.project import Model
 from headwater.core.records import Effect
 from headwater.triage.case import Case
+from headwater.triage.mechanism import HARM_WINDOWS
 from headwater.triage.replay import Plan
+from headwater.triage.scales import on_scale
 
 AFFECTED = 0.01
-"""A prediction counts as affected when the repair moves it by more than this, or flips its decision."""
+"""A prediction counts as affected when the repair moves it by more than this (on the scale of a probability), or flips
+its decision."""
+_QUANTILES = tuple((index + 0.5) / 9 for index in range(9))
 
 
 def effect(case: Case, plan: Plan | None) -> Effect | None:
@@ -22,9 +27,10 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
 
     Every scored row of the incident's windows is priced twice under the same truth: the label where it is known,
     otherwise the repaired probability, so the number is an expectation and misleads when the repaired model is itself
-    miscalibrated. Rows that only one side scored count as affected and are not priced. The interval is 95 %, from the
-    outcomes that are still unknown (rows taken as independent given their probability, so it is too narrow when one
-    storm moves many rows together); known outcomes add nothing to it.
+    miscalibrated. A regression's truth is its repaired prediction plus the errors of the last labelled windows; of a
+    ranking only labelled rows are priced. Rows that only one side scored count as affected and are not priced. The
+    interval is 95 %, from the outcomes that are still unknown (rows taken as independent given their prediction, so it
+    is too narrow when one storm moves many rows together); known outcomes add nothing to it.
 
     Returns:
         The effect over the models together, in the first model's unit; None when nothing was scored or the plan
@@ -49,7 +55,7 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
                 continue
             scored += before.height
             labels = case.replay.observed(model.labels, key)
-            value, spread, count = _priced(case, model, before, after, labels)
+            value, spread, count = _priced(case, model, key, before, after, labels)
             affected += count
             total += value
             variance += spread
@@ -69,20 +75,20 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
 
 
 def _priced(
-    case: Case, model: Model, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame | None
+    case: Case, model: Model, key: str, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame | None
 ) -> tuple[float, float, int]:
     """Price one window; by expectation where its labels contradict themselves, not at all where the cost fails."""
     if model.cost is not None:
         for known in (labels, None):
             try:
-                return _gap(case, model, before, after, known)
+                return _gap(case, model, key, before, after, known)
             except HeadwaterError:
                 continue
-    return _gap(case, replace(model, cost=None), before, after, None)
+    return _gap(case, replace(model, cost=None), key, before, after, None)
 
 
 def _gap(
-    case: Case, model: Model, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame | None
+    case: Case, model: Model, key: str, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame | None
 ) -> tuple[float, float, int]:
     """Return the expected gap in cost, its variance, and the number of affected predictions of one window."""
     right = after.unique(model.entity, keep="last", maintain_order=True)
@@ -93,17 +99,46 @@ def _gap(
         return 0.0, 0.0, before.height  # where the id is of another type, nothing finds its rows again
     left = both.join(left, on=model.entity, how="left", maintain_order="left")
     right = both.join(right, on=model.entity, how="left", maintain_order="left")
-    moved = (left["p"] - right["p"]).abs() > AFFECTED
-    flipped = left["decision"] != right["decision"]
-    count = int((moved | flipped).fill_null(True).sum()) + (before.height - both.height) + (after.height - both.height)
-    p = right["p"].cast(pl.Float64)
+    count = _affected(case, model, key, left, right) + (before.height - both.height) + (after.height - both.height)
+    if model.cost is None or not both.height:
+        return 0.0, 0.0, count
 
     def gap(truth: pl.Series) -> pl.Series:
         return (case.price(model, left, truth, labels) - case.price(model, right, truth, labels)).fill_null(0.0)
 
-    if model.cost is None or not both.height:
-        return 0.0, 0.0, count
-    certain, never = gap(p * 0 + 1), gap(p * 0)
-    value = float((p * certain + (1 - p) * never).sum())
-    variance = float((p * (1 - p) * (certain - never) ** 2).sum())
-    return value, variance, count
+    if model.task == "binary":
+        p = right["p"].cast(pl.Float64)
+        certain, never = gap(p * 0 + 1), gap(p * 0)
+        value = float((p * certain + (1 - p) * never).sum())
+        return value, float((p * (1 - p) * (certain - never) ** 2).sum()), count
+    told = right[model.predicted].cast(pl.Float64)
+    if model.task == "ranking":
+        known = [] if labels is None else labels.drop_nulls(model.outcome)[model.entity].to_list()
+        return float(gap(told * 0).filter(left[model.entity].is_in(known)).sum()), 0.0, count
+    gaps = np.stack([gap(told + error).to_numpy() for error in _errors(case, model)])
+    return float(gaps.mean(axis=0).sum()), float(gaps.var(axis=0).sum()), count
+
+
+def _affected(case: Case, model: Model, key: str, left: pl.DataFrame, right: pl.DataFrame) -> int:
+    one, other, columns = on_scale(case.replay, model, model.predictions, key, left, right)
+    moved = (one[columns[0]] - other[columns[0]]).abs() > AFFECTED
+    for name in columns[1:]:
+        moved = moved | (one[name] != other[name])
+    return int(moved.fill_null(True).sum())
+
+
+def _errors(case: Case, model: Model) -> list[float]:
+    """Return quantiles of ``outcome - prediction`` over the last labelled windows before the incident."""
+    seen = []
+    for key in case.labelled[-HARM_WINDOWS:]:
+        told, labels = case.replay.observed(model.predictions, key), case.replay.observed(model.labels, key)
+        if told is None or labels is None:
+            continue
+        truth = labels.select(model.entity, model.outcome).unique(model.entity, keep="last").drop_nulls()
+        try:
+            pairs = told.select(model.entity, model.predicted).join(truth, on=model.entity)
+        except pl.exceptions.SchemaError:
+            continue
+        seen.append((pairs[model.outcome].cast(pl.Float64) - pairs[model.predicted].cast(pl.Float64)).drop_nulls())
+    errors = pl.concat(seen) if seen else pl.Series([], dtype=pl.Float64)
+    return [float(errors.quantile(level) or 0.0) for level in _QUANTILES] if len(errors) else [0.0]

@@ -12,15 +12,19 @@ from headwater.core.assets import Mechanism
 from headwater.core.errors import DataError
 from headwater.core.project import Model
 from headwater.stats.intervals import t_interval
-from headwater.stats.performance import log_loss
 from headwater.stats.tables import compare
+from headwater.stats.task_loss import task_loss
 from headwater.triage.replay import Plan, Replay
+from headwater.triage.scales import on_scale
 
 HARM_WINDOWS = 14
 PAST_WINDOWS, PAST_ROWS = 28, 2000
 """New code is run over so many windows before it came, or until so many rows were compared."""
 MATERIAL = 0.003
-"""Mean |dp| below which a change of mechanism moves no decision worth a look (severity S0 ends here)."""
+"""Mean |dp| below which a change of mechanism moves no decision worth a look (severity S0 ends here).
+
+For tasks without a probability see `headwater.stats.displacement`.
+"""
 
 
 def examine(
@@ -50,7 +54,7 @@ def examine(
         expected = replay.rerun(asset, key, accepted)
     except DataError as error:
         return values | {"share": 1.0, "error": error.message}
-    difference = compare(observed, expected, replay.assets[asset].key)
+    difference = compare(_measurable(models, observed), _measurable(models, expected), replay.assets[asset].key)
     rows = max(1, difference.rows)
     values |= {
         "share": difference.share,
@@ -64,6 +68,11 @@ def examine(
         plan = Plan(mechanisms={asset: accepted}, frames={(asset, key): expected})
         values |= impact(replay, models, asset, key, plan)
     return values
+
+
+def _measurable(models: Sequence[Model], frame: pl.DataFrame) -> pl.DataFrame:
+    """Leave out how long a prediction took: it is measured, and no code gives it again."""
+    return frame.drop([model.latency for model in models if model.latency in frame.columns])
 
 
 def look_back(
@@ -127,14 +136,15 @@ def impact(replay: Replay, models: Sequence[Model], asset: str, key: str, plan: 
     """Measure what a plan changes in the predictions and labels that depend on an asset's window.
 
     Returns:
-        The largest over the models of ``displacement``, ``decisions`` and ``label_flips``; only those that apply.
+        The largest over the models of ``displacement``, ``decisions`` and ``label_flips``; only those that apply. What
+        is no probability or class counts on the scale of one, see `headwater.triage.scales`.
     """
     lag = replay.assets[asset].lag
     run = replay.calendar.shift(replay.calendar.window(key), lag)
     found: dict[str, float] = {}
     reach = {asset, *replay.descendants(asset)}
     for model in models:
-        for target, columns in ((model.predictions, ("p", "decision")), (model.labels, (model.outcome,))):
+        for target in (model.predictions, model.labels):
             if target not in reach:
                 continue
             target_key = replay.calendar.shift(run, -replay.assets[target].lag).key
@@ -147,15 +157,16 @@ def impact(replay: Replay, models: Sequence[Model], asset: str, key: str, plan: 
                 continue
             if after is None:
                 continue
+            before, after, columns = on_scale(replay, model, target, target_key, before, after)
             change = moved(before, after, model.entity, columns)
-            names = ("displacement", "decisions") if len(columns) == 2 else ("label_flips",)
-            for name, value in zip(names, change, strict=True):
+            names = ("displacement", "decisions") if target == model.predictions else ("label_flips",)
+            for name, value in zip(names, change, strict=False):
                 found[name] = max(found.get(name, 0.0), value)
     return found
 
 
 def moved(before: pl.DataFrame, after: pl.DataFrame, entity: str, columns: Sequence[str]) -> list[float]:
-    """Return the mean absolute change per column over the entities of both; an entity only one side has counts 1."""
+    """Return the mean absolute change per column, at most 1 for each entity; one that only one side has counts 1."""
     if not all(name in before.columns and name in after.columns for name in (entity, *columns)):
         return [1.0 for _ in columns]
     left, right = (_marked(frame, entity, columns) for frame in (before, after))
@@ -178,7 +189,7 @@ def _marked(frame: pl.DataFrame, entity: str, columns: Sequence[str]) -> pl.Data
 
 def _gap(one: pl.Series, other: pl.Series, both: pl.Series) -> float:
     unknown = both & one.is_null() & other.is_null()
-    gaps = (one - other).abs().fill_null(1.0)
+    gaps = (one - other).abs().fill_null(1.0).clip(upper_bound=1.0)
     return float(gaps.zip_with(~unknown, pl.zeros(len(gaps), eager=True)).sum()) / len(gaps)
 
 
@@ -189,7 +200,7 @@ def harm(replay: Replay, model: Model, asset: str, suspect: Mechanism, keys: Seq
     suspect code is replayed over the last labelled windows before the change, and the spread is taken over windows.
 
     Returns:
-        ``harm`` (mean increase of the log loss), ``harm_low`` and ``harm_high`` (95 % t interval over windows) and
+        ``harm`` (mean increase of the task's loss), ``harm_low`` and ``harm_high`` (95 % t interval over windows) and
         ``harm_windows``; empty when fewer than three windows can be replayed.
     """
     plan = Plan(mechanisms={asset: suspect})
@@ -204,26 +215,38 @@ def harm(replay: Replay, model: Model, asset: str, suspect: Mechanism, keys: Seq
             replayed = replay.value(model.predictions, key, plan)
         except DataError:
             continue
-        if replayed is None or "p" not in replayed.columns:
+        if replayed is None or model.predicted not in replayed.columns:
             continue
-        truth = labels.select(model.entity, model.outcome).unique(model.entity, keep="last").drop_nulls()
-        try:
-            pairs = (
-                observed.select(model.entity, pl.col("p").alias("p_before"))
-                .unique(model.entity, keep="last")
-                .join(replayed.select(model.entity, "p").unique(model.entity, keep="last"), on=model.entity)
-                .join(truth, on=model.entity)
-                .drop_nulls()
-            )
-        except pl.exceptions.SchemaError:
-            continue
-        if pairs.height < 10:
-            continue
-        outcome = pairs[model.outcome].cast(pl.Float64).to_numpy()
-        after = log_loss(outcome, pairs["p"].to_numpy())
-        before = log_loss(outcome, pairs["p_before"].to_numpy())
-        gaps.append(float(np.mean(after - before)))
+        gap = _loss_gap(model, observed, replayed, labels)
+        if gap is not None:
+            gaps.append(gap)
     if len(gaps) < 3:
         return {}
     mean, low, high = t_interval(np.asarray(gaps))
     return {"harm": mean, "harm_low": low, "harm_high": high, "harm_windows": float(len(gaps))}
+
+
+def _loss_gap(model: Model, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame) -> float | None:
+    """Return by how much the loss of a window's labelled rows rises; None where there are too few of them."""
+    told = model.predicted
+    query = [model.query] if model.query in before.columns else []
+    truth = labels.select(model.entity, model.outcome).unique(model.entity, keep="last").drop_nulls()
+    try:
+        pairs = (
+            before.select(model.entity, *query, pl.col(told).alias("\0before"))
+            .unique(model.entity, keep="last")
+            .join(after.select(model.entity, told).unique(model.entity, keep="last"), on=model.entity)
+            .join(truth, on=model.entity)
+            .drop_nulls()
+        )
+    except pl.exceptions.SchemaError:
+        return None
+    if pairs.height < 10:
+        return None
+    outcome = pairs[model.outcome].cast(pl.Float64).to_numpy()
+    queries = pairs[model.query].to_list() if query else None
+    old, new = (
+        task_loss(model.task, outcome, pairs[name].cast(pl.Float64).to_numpy(), queries).loss
+        for name in ("\0before", told)
+    )
+    return float(np.mean(new - old)) if len(new) == len(old) and len(new) else None
