@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -21,6 +21,7 @@ ROWS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_regression_measures_agree_with_scikit_learn(pair):
     y, told = pair
@@ -33,6 +34,7 @@ def test_regression_measures_agree_with_scikit_learn(pair):
     assert all(math.isfinite(value) for value in found.values())
 
 
+@settings(deadline=None)
 @given(PAIRS, st.floats(0.01, 0.99))
 def test_pinball_agrees_with_scikit_learn_and_is_never_negative(pair, level):
     y, told = pair
@@ -41,6 +43,7 @@ def test_pinball_agrees_with_scikit_learn_and_is_never_negative(pair, level):
     assert found.mean() == pytest.approx(metrics.mean_pinball_loss(y, told, alpha=level), rel=1e-9, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_what_is_not_a_number_never_leaks(pair):
     extra = [math.nan, 1.0, math.inf], [1.0, math.nan, 2.0]
@@ -72,6 +75,7 @@ def test_the_interval_of_a_regression_is_judged():
     assert narrow["coverage"] < 0.5 and narrow["pinball"] > found["pinball"]
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_ndcg_agrees_with_scikit_learn_ties_included(rows):
     gain, score, query = (np.array(side) for side in zip(*rows, strict=True))
@@ -89,6 +93,7 @@ def test_ndcg_agrees_with_scikit_learn_ties_included(rows):
             assert -1e-12 <= measure[index] <= 1 + 1e-12
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_a_ranking_by_relevance_is_perfect_and_its_order_of_rows_is_nothing(rows):
     gain, score, query = (np.array(side) for side in zip(*rows, strict=True))
@@ -143,6 +148,7 @@ def test_bounds_over_windows_cover_where_bounds_over_rows_do_not():
     assert held["rows"] / 400 < 0.6
 
 
+@settings(deadline=None)
 @given(st.lists(NUMBER, min_size=1, max_size=30), st.lists(st.sampled_from("ab"), min_size=30, max_size=30))
 def test_places_are_ranks_between_0_and_1_and_follow_any_rising_function(score, query):
     values, of = np.array(score), np.array(query[: len(score)])
@@ -154,6 +160,7 @@ def test_places_are_ranks_between_0_and_1_and_follow_any_rising_function(score, 
         assert found[own].mean() == pytest.approx(0.5 if own.sum() > 1 else 0.0)
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_displacement_is_a_bounded_distance(pair):
     one, other = pair

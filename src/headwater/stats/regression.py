@@ -60,7 +60,8 @@ def mape(outcome: Floats, prediction: Floats) -> tuple[float, float]:
     usable = (size > 0) & (size >= _SMALL * size.mean())
     if not usable.any():
         return math.nan, 0.0
-    ratio = np.abs(prediction - outcome)[usable] / size[usable]
+    with np.errstate(over="ignore"):
+        ratio = np.abs(prediction - outcome)[usable] / size[usable]
     return float(ratio.mean()), float(usable.mean())
 
 
