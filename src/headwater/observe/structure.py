@@ -116,7 +116,7 @@ def _young(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
     found = []
     for metric, given in item.values.items():
         name = metric.split(".", 1)[0]
-        if name not in (*_MATERIAL, "rows") or not _SEEN <= baseline.count(metric) < baseline.warm:
+        if name not in (*_MATERIAL, "rows", "zero_share") or not _SEEN <= baseline.count(metric) < baseline.warm:
             continue
         known = [value for value in baseline.values(metric).tolist() if value == value]
         value, low, high = float(given), min(known), max(known)
@@ -124,11 +124,13 @@ def _young(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
             broken = low == high != value and abs(value - high) >= _JUMP_ROWS * high
         else:
             away = max(value - high, low - value)
-            bad = (value > high) == (DIRECTIONS[name] == _UP) or DIRECTIONS[name] == _EITHER
+            direction = DIRECTIONS.get(name, _EITHER)
+            bad = (value > high) == (direction == _UP) or direction == _EITHER
             broken = bad and high - low <= _CALM and away >= _JUMP
         if broken:
             detail = f"{metric} is {value:.4g}, and was {low:.4g} in all {len(known)} windows before"
-            found.append(_made(item, metric, _MISSING_SCORE, value, low, detail, now))
+            severity = "notice" if name == "zero_share" else "alarm"  # the first snow ends a long run of zeros as well
+            found.append(_made(item, metric, _MISSING_SCORE, value, low, detail, now, severity))
     return found
 
 

@@ -16,6 +16,7 @@ from headwater.stats.repairs import Repair
 from headwater.stats.vocabulary import NULL
 
 _TABLE = ("rows", "copies", "nullpattern")
+_FILLED = 10  # rows of one value in a column that was always null, from which it is filled in rather than begun
 
 
 def propose_losses(case: Case) -> Iterator[Candidate]:
@@ -25,6 +26,7 @@ def propose_losses(case: Case) -> Iterator[Candidate]:
     if case.view.height:
         yield from _cut(case)
         yield from _constants(case)
+        yield from _filled(case)
         yield from _outcomes(case)
         yield from _copied_columns(case)
         yield from _missing_columns(case)
@@ -138,6 +140,17 @@ def _constants(case: Case) -> Iterator[Candidate]:
         usual = _usual_top(case, column)
         if share >= 0.97 and usual < 0.6:
             text = f"`{column}` is {value!r} in {share:.0%} of the rows; its commonest value usually has {usual:.0%}"
+            yield lost("default_fill", column, text, case.about(column))
+
+
+def _filled(case: Case) -> Iterator[Candidate]:
+    """A column that never held anything and now holds one value everywhere was filled in, not measured."""
+    for column in [*case.columns("number"), *case.columns("category")]:
+        series = case.view.frame.get_column(column).drop_nulls()
+        if case.reference.vocabularies[column].values.len() or not case.odd(column) or series.len() < _FILLED:
+            continue
+        if series.n_unique() == 1 and series.len() >= 0.97 * case.view.height:
+            text = f"`{column}` is {series[0]!r} in {series.len()} rows; it was always null"
             yield lost("default_fill", column, text, case.about(column))
 
 

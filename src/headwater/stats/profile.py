@@ -19,6 +19,7 @@ from headwater.stats.links import WINDOW, Parents, flags
 
 KNOWN_LIMIT = 500
 _OPEN = 0.01  # share of late rows with new values from which a column has no closed list
+_STAMPED = 0.95  # share of windows with one value only: a row or two may come in a neighbour's file
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 _US = 3_600_000_000
 _DAY = 24 * _US
@@ -121,10 +122,11 @@ def known_values(frame: pl.DataFrame, limit: int = KNOWN_LIMIT) -> dict[str, fro
     """Collect the distinct values of each text column that draws on a closed list.
 
     Left out are columns with more than ``limit`` values, and those whose last quarter of rows brings values that the
-    rows before did not have (names of months, ids): there an unseen value says nothing.
+    rows before did not have (names of months, ids): there an unseen value says nothing. So are stamps, which hold one
+    value in nearly every window, and not the same one in all of them (a batch, a file, a month).
 
     Args:
-        frame: Past rows in the order in which they came.
+        frame: Past rows in the order in which they came; with a column ``_window``, stamps are told apart.
         limit: Most values of a closed list.
     """
     split = len(frame) * 3 // 4
@@ -140,11 +142,30 @@ def known_values(frame: pl.DataFrame, limit: int = KNOWN_LIMIT) -> dict[str, fro
     if not measured:
         return {}
     told = frame.select(measured).row(0, named=True)
+    stamps = _stamps(frame, [name for place, name in enumerate(names) if len(told[f"values{place}"]) > 1])
     return {
         name: frozenset(told[f"values{place}"])
         for place, name in enumerate(names)
-        if len(told[f"values{place}"]) <= limit and (told[f"new{place}"] or 0.0) <= _OPEN
+        if len(told[f"values{place}"]) <= limit and (told[f"new{place}"] or 0.0) <= _OPEN and name not in stamps
     }
+
+
+def _stamps(frame: pl.DataFrame, names: Sequence[str]) -> set[str]:
+    """Return the columns that hold one value in nearly every window, and not the same one in all of these."""
+    if WINDOW not in frame.columns or not names:
+        return set()
+    texts = [pl.col(name).cast(pl.String).drop_nulls() for name in names]
+    kinds = frame.group_by(WINDOW).agg(
+        *(text.n_unique().alias(f"kinds{place}") for place, text in enumerate(texts)),
+        *(text.first().alias(f"first{place}") for place, text in enumerate(texts)),
+    )
+    found = set()
+    for place, name in enumerate(names):
+        single = kinds.get_column(f"kinds{place}") <= 1
+        firsts = kinds.get_column(f"first{place}").filter(single).drop_nulls()
+        if float(single.mean()) >= _STAMPED and firsts.n_unique() > 1:  # type: ignore[arg-type]
+            found.add(name)
+    return found
 
 
 def _spans(spans: Sequence[Window]) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from headwater.stats.views import Floats
 from headwater.stats.vocabulary import UNSEEN
 
 STAND_IN_EXCUSED = frozenset({"nullpattern:", "copies:", "uncovered:", "churn:"})
+_RANGE = 3
 _SENTINELS = (-1, -9, -99, -999, -9999, -99999, 99, 999, 9999, 99999, 999999, -2147483648, 2147483647, 9.96921e36)
 
 
@@ -46,7 +47,8 @@ def _overfull(case: Case, column: str, given: Floats) -> Iterator[tuple[float, f
         usual = float(top[code]) if 0 <= code < len(top) else 0.0
         if share < 3 * usual + 0.01:
             continue
-        outside = value < low - 10 * reach or value > high + 10 * reach or value < 0 <= low
+        # A column that hardly ever had two values has no range to be outside of.
+        outside = len(known) >= _RANGE and (value < low - 10 * reach or value > high + 10 * reach or value < 0 <= low)
         sentinel = code == UNSEEN and (outside or value in _SENTINELS)
         if sentinel or (code == UNSEEN and value == 0) or _replaces_nulls(case, column, value, share - usual):
             yield value, share, sentinel
@@ -58,6 +60,8 @@ def _replaces_nulls(case: Case, column: str, value: float, excess: float) -> boo
     if not usual - now > 0.5 * excess > 0.005 or now > 0.1 * usual:
         return False
     known = case.reference.vocabularies[column].values.to_numpy()
+    if not len(known):
+        return False
     middle = case.usual(f"q50:{column}")
     return value in (0, -1, 1, known[0]) or abs(value - middle) <= 0.02 * abs(middle) or value not in known
 

@@ -133,6 +133,15 @@ def test_a_young_table_may_grow_and_must_have_been_seen_some_times():
     assert young(2, {"unseen_share.kind": 1.0, "rows": 120.0}) == set()
 
 
+def test_zeros_that_end_in_a_young_table_are_a_notice():
+    history = History(CALENDAR)
+    for day in DAYS[:6]:
+        history.add_evidence(evidence(day, SNAPSHOT | {"zero_share.fee": 1.0}))
+    item = evidence(DAYS[6], SNAPSHOT | {"zero_share.fee": 0.2})
+    found = StructureMonitor().evaluate([item], history, CALENDAR, NOW)
+    assert [(one.metric, one.severity) for one in found] == [("zero_share.fee", "notice")]
+
+
 @pytest.mark.parametrize("windows", [3, 8, 13])
 def test_a_young_table_that_is_always_empty_is_no_finding(windows):
     """Rejected rows, for one: a table that is empty for weeks is as it should be."""

@@ -200,6 +200,19 @@ def test_known_values_are_those_of_closed_lists():
     assert known_values(pl.DataFrame({"c": pl.Series([], dtype=pl.String)})) == {"c": frozenset()}
 
 
+def test_a_stamp_of_the_window_has_no_closed_list():
+    batches = pl.DataFrame({"_window": ["a"] * 6 + ["b"] * 6, "batch": ["x1"] * 3 + [None] * 3 + ["x2"] * 6})
+    same = batches.with_columns(pl.lit("A").alias("source"), pl.Series("kind", ["p", "q"] * 6))
+    assert known_values(same) == {"source": frozenset({"A"}), "kind": frozenset({"p", "q"})}
+    assert known_values(batches.head(6)) == {"batch": frozenset({"x1"})}, "within one window nothing tells it"
+
+
+@pytest.mark.parametrize("values", [[None, None], [1.0, None]])
+def test_a_column_with_less_than_two_numbers_has_no_deviation(values):
+    frame = pl.DataFrame({"x": pl.Series(values, dtype=pl.Float64)})
+    assert "std.x" not in profile(frame, window=DAY)
+
+
 def test_hourly_windows_know_the_hour_by_the_columns_own_clock():
     window = HOURS.window("2013-07-01T05")
     frame = pl.DataFrame({"t": [window.start + dt.timedelta(minutes=minute) for minute in range(6)], "hour": [5] * 6})

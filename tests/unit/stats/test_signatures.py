@@ -230,6 +230,30 @@ def test_two_faults_are_both_named(weather: Reference) -> None:
     assert {"unit", "enum_recode"} <= faults
 
 
+@pytest.fixture(scope="module")
+def fees() -> Reference:
+    """Orders with a fee that was always null and a levy that was always nothing."""
+    frames = [
+        (day(p), orders(p).with_columns(fee=pl.lit(None, pl.Float64), levy=0.0)) for p in range(TODAY - 28, TODAY)
+    ]
+    return Reference.learn(frames, time="placed_at")
+
+
+def test_a_column_that_was_always_null_and_is_one_value_now_was_filled(fees: Reference) -> None:
+    filled = orders(TODAY).with_columns(fee=3.0, levy=0.0)
+    found = best(filled, fees)
+    assert (found.fault, found.column, found.invertible) == ("default_fill", "fee", False)
+    begun = filled.with_columns(fee=pl.col("net") * 0.1)
+    assert not [one for one in diagnose(begun, fees, window=day(TODAY)) if one.fault == "default_fill"]
+
+
+def test_in_a_column_of_one_value_only_known_stand_ins_are_sentinels(fees: Reference) -> None:
+    for value, right in ((3.5, False), (-999.0, True)):
+        odd = pl.when(pl.int_range(pl.len()) % 5 > 0).then(value).otherwise(0.0)
+        frame = orders(TODAY).with_columns(fee=pl.lit(None, pl.Float64), levy=odd)
+        assert any(one.fault == "sentinel" for one in diagnose(frame, fees, window=day(TODAY))) == right, value
+
+
 def test_clean_windows_are_quiet(weather: Reference, sales: Reference, catalogue: Reference) -> None:
     fired = []
     for place in range(TODAY, TODAY + 12):
