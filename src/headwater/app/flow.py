@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from headwater.app.approving import explained
+from headwater.app.estimating import estimates
 from headwater.app.evidence import measure, on_probation
-from headwater.app.judging import look_for_signatures, open_or_merge, triage
+from headwater.app.judging import look_for_signatures, merge_causes, open_or_merge, triage
 from headwater.app.line import Line
 from headwater.app.profiling import vocabulary
 from headwater.app.remedying import verify
@@ -47,6 +48,12 @@ def advance(line: Line, first: str, last: str, progress: Callable[[str], None] =
         _record(line, found)
         evidence, findings = evidence + signed, findings + found
 
+    if told := estimates(line, delivered, findings):
+        _record(line, told)
+        unusual = watch(line, told)
+        _record(line, unusual)
+        evidence, findings = evidence + told, findings + unusual
+
     verdicts = []
     touched = [item.id for item in open_or_merge(line, last, findings)]
     for incident in line.state.incidents.active() if first == last else ():
@@ -55,6 +62,7 @@ def advance(line: Line, first: str, last: str, progress: Callable[[str], None] =
             incident.state == "verdict" and incident.id in touched
         ):
             verdicts.append(triage(line, incident, last))
+    verdicts = merge_causes(line, verdicts)
     verify(line, last, findings)
 
     alarmed = any(finding.severity == "alarm" for finding in findings)

@@ -19,7 +19,8 @@ from headwater.core.records import Evidence, Finding, Verdict
 from headwater.mlops.outcome import row_costs
 from headwater.triage.case import Case, Diagnosed, Failed
 from headwater.triage.chain import Keep
-from headwater.triage.incidents import Incident, collapse, move, opening
+from headwater.triage.collapsing import admitted, collapse, merging
+from headwater.triage.incidents import Incident, move
 from headwater.triage.mechanism import HARM_WINDOWS, harm
 from headwater.triage.replay import Replay
 from headwater.triage.verdict import judge
@@ -95,28 +96,53 @@ def _start(line: Line, subject: str, key: str) -> str:
 def open_or_merge(line: Line, run: str, findings: Sequence[Finding]) -> list[Incident]:
     """Collapse a run's alarms by lineage; add each group to the incident it belongs to or open one for it."""
     alarms = [finding for finding in findings if finding.severity == "alarm" and not _settled(line, finding)]
-    touched: list[Incident] = []
+    touched: list[str] = []
     time = line.services.clock.now()
-    for subject, group in collapse(alarms, line.above):
-        incident = _belongs(line, subject)
-        if incident is None:
-            name = line.state.incidents.next_id(line.project.name)
-            line.record([opening(name, group, subject, run, time)])
+
+    def above(subject: str) -> set[str]:
+        return _above(line, subject)
+
+    for subject, group in collapse(alarms, above):
+        name = line.state.incidents.next_id(line.project.name)
+        name, entries = admitted(subject, group, line.state.incidents, above, name, run, time)
+        line.record(entries)
+        touched.append(name)
+    return [line.state.incidents.get(name) for name in dict.fromkeys(touched)]
+
+
+def _above(line: Line, subject: str) -> set[str]:
+    """Everything upstream of what a finding is about: a model's outcomes show in its predictions and its labels."""
+    found = line.above(subject)
+    for model in line.project.models.values():
+        if subject == line.project.ref(model.name, "model"):
+            seen = {line.ref(model.predictions), line.ref(model.labels)}
+            found |= seen | {item for ref in seen for item in line.above(ref)}
+    return found - {subject}
+
+
+def merge_causes(line: Line, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Merge incidents that turned out to have one cause: their verdicts name the same culprit. Return what is left."""
+    time = line.services.clock.now()
+    left: list[Verdict] = []
+    for verdict in verdicts:
+        incident = line.state.incidents.get(verdict.incident)
+        if incident.id != verdict.incident:
+            continue
+        same = [
+            other for other in line.state.incidents.active()
+            if other.id != incident.id and verdict.status == "named" and other.unsettled and incident.unsettled
+            and other.verdict is not None and other.verdict.status == "named"
+            and other.verdict.subject == verdict.subject and other.verdict.fault == verdict.fault
+        ]  # fmt: skip
+        if same and _number(same[0]) < _number(incident):
+            line.record(merging(same[0], incident, time, f"both come from {verdict.subject}"))
         else:
-            name = incident.id
-            line.record([move(incident, incident.state, incident.window, time, findings=group)])
-        touched.append(line.state.incidents.get(name))
-    return list({incident.id: incident for incident in touched}.values())
+            left.append(verdict)
+    return left
 
 
-def _belongs(line: Line, subject: str) -> Incident | None:
-    for incident in line.state.incidents.active():
-        about = {incident.subject, *incident.subjects}
-        if incident.verdict is not None and incident.verdict.subject:
-            about.add(incident.verdict.subject)
-        if subject in about or line.above(subject) & about or any(subject in line.above(item) for item in about):
-            return incident
-    return None
+def _number(incident: Incident) -> int:
+    return int(incident.id.rpartition("/")[2])
 
 
 def _settled(line: Line, finding: Finding) -> bool:

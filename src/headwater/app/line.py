@@ -23,6 +23,7 @@ from headwater.core.ports import Entry, Record
 from headwater.core.project import Model, Project, arguments
 from headwater.core.windows import Calendar, Window
 from headwater.dataops.contracts import Contract, load_contracts
+from headwater.mlops.estimated import Estimates
 from headwater.mlops.serving import predict
 from headwater.stats.detached import detached
 from headwater.stats.signatures import Reference
@@ -45,6 +46,7 @@ class Line:
         self.services = services
         self.config = config
         self._stamp = ""
+        self.estimates: dict[str, Estimates | None] = {}
         self._held: list[Entry] | None = None
         self.contracts: dict[str, Contract] = {}
         self.references: dict[str, list[tuple[list[str], Reference | None]]] = defaultdict(list)
@@ -136,7 +138,7 @@ class Line:
         }
         tables = TablesThen(self.services.tables, versions)
         past.services = replace(self.services, tables=tables, clock=SimulatedClock(time))
-        past.references, past._held = defaultdict(list), []
+        past.references, past._held, past.estimates = defaultdict(list), [], {}
         return past
 
     def ref(self, asset: str) -> str:

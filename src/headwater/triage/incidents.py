@@ -1,8 +1,11 @@
-"""Incidents: one state machine, folded from the ledger. There is no route to closed without both signatures."""
+"""Incidents: one state machine, folded from the ledger. There is no route to closed without both signatures.
+
+What was merged into another incident (see `headwater.triage.collapsing`) lives on there, and only there is it closed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -11,16 +14,17 @@ from headwater.core.errors import IncidentError, UnknownName
 from headwater.core.ports import Entry, Record
 from headwater.core.records import SIDES, Finding, Remedy, Signoff, Verdict
 
-State = Literal["open", "triaging", "verdict", "remedied", "verifying", "disputed", "closed"]
+State = Literal["open", "triaging", "verdict", "remedied", "verifying", "disputed", "closed", "merged"]
 
 MOVES: Mapping[State, frozenset[State]] = {
-    "open": frozenset({"triaging"}),
-    "triaging": frozenset({"verdict"}),
-    "verdict": frozenset({"triaging", "remedied", "verifying", "disputed"}),
+    "open": frozenset({"triaging", "merged"}),
+    "triaging": frozenset({"verdict", "merged"}),
+    "verdict": frozenset({"triaging", "remedied", "verifying", "disputed", "merged"}),
     "remedied": frozenset({"verifying", "triaging", "disputed"}),
     "verifying": frozenset({"closed", "triaging", "disputed"}),
-    "disputed": frozenset({"triaging"}),
+    "disputed": frozenset({"triaging", "merged"}),
     "closed": frozenset(),
+    "merged": frozenset(),
 }
 """Which state may follow which. ``closed`` is reached only from ``verifying``, and only by `closing`."""
 
@@ -41,6 +45,7 @@ class Incident:
         signoffs: The newest signature of each side.
         verified: Whether fresh data after the remedy are back in their band.
         timeline: Every transition {state, time, by, note, window}.
+        into: The incident it was merged into; empty for one that stands for itself.
     """
 
     id: str
@@ -55,11 +60,23 @@ class Incident:
     signoffs: Mapping[str, Signoff] | None = None
     verified: bool = False
     timeline: tuple[Mapping[str, Any], ...] = ()
+    into: str = ""
 
     @property
     def active(self) -> bool:
         """Whether somebody still has to do something."""
-        return self.state != "closed"
+        return self.state not in ("closed", "merged")
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether its cause is still looked for: nothing was done about it yet."""
+        return "merged" in MOVES[self.state]
+
+    @property
+    def roots(self) -> frozenset[str]:
+        """What it is about: the upstream-most subject that alarmed, and the culprit above it if one is named."""
+        named = self.verdict is not None and self.verdict.status == "named"
+        return frozenset({self.subject, self.verdict.subject} if named and self.verdict else {self.subject})
 
     def as_dict(self) -> dict[str, Any]:
         """The incident as plain data."""
@@ -129,23 +146,25 @@ class Incidents:
             findings=tuple(dict.fromkeys((*incident.findings, *body.get("findings", ())))),
             verified=bool(body.get("verified", incident.verified and body["state"] in ("verifying", "closed"))),
             timeline=(*incident.timeline, line),
+            into=str(body.get("into", incident.into)),
         )
 
     def all(self) -> list[Incident]:
-        """Every incident, oldest first."""
-        return list(self._found.values())
+        """Every incident, oldest first; what was merged is in the one it was merged into."""
+        return [incident for incident in self._found.values() if incident.state != "merged"]
 
     def active(self) -> list[Incident]:
         """The incidents that are not closed."""
         return [incident for incident in self._found.values() if incident.active]
 
     def get(self, name: str) -> Incident:
-        """Find an incident by its reference, its number or a unique tail of its id."""
-        if name in self._found:
-            return self._found[name]
-        found = [incident for key, incident in self._found.items() if key.rsplit("/", 1)[-1] == name]
-        if len(found) == 1:
-            return found[0]
+        """Find an incident by its reference, its number or a unique tail of its id; a merged one by what it is in."""
+        found = [key for key in self._found if name in (key, key.rsplit("/", 1)[-1])]
+        if name in found or len(found) == 1:
+            incident = self._found[name if name in found else found[0]]
+            while incident.into:
+                incident = self._found[incident.into]
+            return incident
         raise UnknownName.of("incident", name, self._found, command="headwater incidents --all")
 
     def next_id(self, namespace: str) -> str:
@@ -206,6 +225,7 @@ def opening(name: str, findings: Sequence[Finding], subject: str, window: str, t
 
 _BEFORE: Mapping[State, str] = {
     "closed": "nothing is left to do",
+    "merged": "the incident it was merged into is closed in its place",
     "remedied": "run a fresh window first: headwater run",
     "disputed": "run the next window, the case is judged again: headwater run",
 }
@@ -248,25 +268,3 @@ def closing(incident: Incident) -> tuple[Signoff, ...]:
             hint="sign again naming one",
         )
     return tuple(signoffs[side] for side in SIDES)
-
-
-def collapse(
-    findings: Sequence[Finding], ancestors: Callable[[str], set[str]]
-) -> list[tuple[str, tuple[Finding, ...]]]:
-    """Group alarms by lineage: one group per upstream-most subject, with everything downstream of it.
-
-    A subject that lies downstream of several upstream-most subjects joins the first of them. Subjects that feed each
-    other in a circle, through time, stand for each other: the first of them to alarm is their root.
-    """
-    subjects = list(dict.fromkeys(finding.subject for finding in findings))
-    above = {subject: ancestors(subject) & set(subjects) - {subject} for subject in subjects}
-    roots: list[str] = []
-    for subject in subjects:
-        highest = all(subject in above[upper] for upper in above[subject])
-        if highest and not above[subject] & set(roots):
-            roots.append(subject)
-    groups: dict[str, list[Finding]] = {root: [] for root in roots}
-    for finding in findings:
-        root = next(item for item in roots if item == finding.subject or item in above[finding.subject])
-        groups[root].append(finding)
-    return [(root, tuple(items)) for root, items in groups.items()]

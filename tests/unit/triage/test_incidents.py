@@ -8,14 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from headwater.core.errors import IncidentError, UnknownName
 from headwater.core.ports import Entry, Record
 from headwater.core.records import Finding, Remedy, Signoff, Verdict
 from headwater.testing.memory_ledger import MemoryLedger
-from headwater.triage.incidents import MOVES, Incident, Incidents, State, closing, collapse, move, opening
+from headwater.triage.incidents import MOVES, Incident, Incidents, State, closing, move, opening
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 NAME, DAY = "incident:shop/1", "2024-03-01"
@@ -149,13 +147,19 @@ def test_nothing_leads_out_of_closed(machine):
     assert all(after.state == "closed" for incident, _, after in machine if incident.state == "closed")
 
 
+def test_nothing_leads_out_of_merged_and_nothing_that_was_done_about_gets_there(machine):
+    assert all(after.state == "merged" for incident, _, after in machine if incident.state == "merged")
+    before = {incident.state for incident, _, after in machine if after.state == "merged" != incident.state}
+    assert before == {"open", "triaging", "verdict", "disputed"}
+
+
 def test_closed_is_entered_from_verifying_alone():
     assert [state for state, following in MOVES.items() if "closed" in following] == ["verifying"]
 
 
-def test_a_dispute_leads_back_to_triage_and_nowhere_else(machine):
+def test_a_dispute_leads_back_to_triage(machine):
     left = {after.state for incident, _, after in machine if incident.state == "disputed"} - {"disputed"}
-    assert left == {"triaging"}
+    assert left == {"triaging", "merged"}, "or it turns out to be another incident"
 
 
 def test_a_verdict_voids_every_signature_and_nothing_else_does(machine):
@@ -230,7 +234,7 @@ def test_closing_returns_both_signatures():
 def test_a_move_that_is_not_in_the_table_names_those_that_are():
     with pytest.raises(IncidentError, match="is open and cannot become closed") as told:
         move(opened(), "closed", DAY, NOW)
-    assert told.value.hint == "from open it can become triaging"
+    assert told.value.hint == "from open it can become merged, triaging"
     with pytest.raises(IncidentError) as told:
         move(standing(state="closed"), "triaging", DAY, NOW)
     assert "nothing more" in told.value.hint
@@ -310,66 +314,3 @@ def test_incidents_are_found_by_reference_or_number():
         with pytest.raises(UnknownName) as told:
             incidents.get(wrong)
         assert "headwater incidents" in told.value.hint
-
-
-# --- collapsing -------------------------------------------------------------------------------------------------------
-PARENTS = {"raw": (), "weather": (), "orders": ("raw",), "joined": ("orders", "weather"), "served": ("joined",)}
-
-
-def ancestors(subject: str, parents: dict[str, tuple[str, ...]] = PARENTS) -> set[str]:
-    found: set[str] = set()
-    todo = list(parents[subject])
-    while todo:
-        if (step := todo.pop()) not in found:
-            found.add(step)
-            todo.extend(parents[step])
-    return found
-
-
-def grouped(*subjects: str) -> dict[str, list[str]]:
-    return {root: [item.subject for item in items] for root, items in collapse(list(map(finding, subjects)), ancestors)}
-
-
-def test_alarms_join_the_upstream_most_of_them():
-    assert grouped("served", "orders", "joined") == {"orders": ["served", "orders", "joined"]}
-    assert grouped("weather", "raw") == {"weather": ["weather"], "raw": ["raw"]}
-    assert grouped("served", "raw", "raw") == {"raw": ["served", "raw", "raw"]}
-    assert grouped() == {}
-
-
-def test_what_lies_below_two_roots_joins_one_of_them():
-    found = grouped("weather", "raw", "joined", "orders")
-    assert found == {"weather": ["weather", "joined"], "raw": ["raw", "orders"]}
-
-
-def test_tables_that_feed_each_other_in_a_circle_are_one_group():
-    """Predictions that become features: the lineage of real events may close a circle."""
-    circle = {"a": ("b",), "b": ("c",), "c": ("a",), "d": ("c",)}
-    found = collapse([finding("b"), finding("d"), finding("c")], lambda subject: ancestors(subject, circle))
-    assert [(root, [item.subject for item in items]) for root, items in found] == [("b", ["b", "d", "c"])]
-
-
-@st.composite
-def alarms(draw):
-    names = [f"t{number}" for number in range(draw(st.integers(1, 7)))]
-    parents = {
-        name: tuple(draw(st.sets(st.sampled_from(names[:place]), max_size=2))) if place else ()
-        for place, name in enumerate(names)
-    }
-    return parents, draw(st.lists(st.sampled_from(names), min_size=1, max_size=8))
-
-
-@settings(max_examples=100, deadline=None)
-@given(alarms())
-def test_every_alarm_is_in_one_group_below_its_root(drawn):
-    parents, subjects = drawn
-    findings = [finding(subject, str(place)) for place, subject in enumerate(subjects)]
-    groups = collapse(findings, lambda subject: ancestors(subject, parents))
-    assert sorted(item.metric for _, items in groups for item in items) == sorted(item.metric for item in findings)
-    roots = [root for root, _ in groups]
-    for root, items in groups:
-        assert not ancestors(root, parents) & set(subjects)
-        assert root in [item.subject for item in items]
-        assert all(item.subject == root or root in ancestors(item.subject, parents) for item in items)
-    assert len(roots) == len(set(roots))
-    assert {item for item in subjects if not ancestors(item, parents) & set(subjects)} == set(roots)
