@@ -12,7 +12,7 @@ CHECKED := src tests scripts/bench-start.py
 export LD_LIBRARY_PATH := $(CURDIR)/$(VENV)/lib/openmp$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types walls unit format bench-start lock wheel clean
+.PHONY: help setup demo test lint types walls unit format bench-start bench-profile lock wheel clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -48,6 +48,9 @@ format: $(READY) ## Rewrite the code in the house's layout
 bench-start: $(READY) ## Measure what `import headwater` and `headwater --help` cost
 	$(PY) scripts/bench-start.py
 
+bench-profile: $(READY) ## Measure summaries and drift of 5 M rows against DuckDB, Polars and other tools
+	$(PY) benchmarks/profiling/run.py $(BENCH)
+
 lock: ## Write the constraints anew (UPGRADE=1 takes the newest versions)
 	PYTHON="$(PYTHON)" scripts/lock
 
@@ -55,5 +58,5 @@ wheel: $(READY) ## Build the wheel into dist/
 	$(PY) -m build --wheel --no-isolation
 
 clean: ## Remove what was made here, the environment too
-	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
+	rm -rf $(VENV) .bench build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache src/*.egg-info
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
