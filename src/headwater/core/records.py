@@ -85,8 +85,8 @@ class Evidence(Stored):
     ``type`` is one of ``profile`` (column metrics of a table), ``contract`` (check results), ``mechanism`` (exact
     test of a recomputable asset), ``release`` (loaded against approved model), ``signature`` (a source repair that
     restores normality), ``replay`` (what a hop holds with the culprit repaired), ``elimination`` (how much of what is
-    wrong downstream came in by a source), ``performance``, ``business``, ``unmeasured``, ``schema``, ``vocabulary``,
-    ``arrival`` (landing of a dataset) or ``verification``.
+    wrong downstream came in by a source), ``performance``, ``estimate`` (performance expected before labels),
+    ``business``, ``unmeasured``, ``schema``, ``vocabulary``, ``arrival`` (landing of a dataset) or ``verification``.
     ``values`` maps a metric's name to its number or a small plain structure.
     """
 

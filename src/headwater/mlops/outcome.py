@@ -155,6 +155,18 @@ def row_costs(model: Model, predictions: pl.DataFrame, p: pl.Series, labels: pl.
     return costs.alias("cost")
 
 
+def assumed_costs(
+    model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what each row costs if its outcome is 0 and if it is 1, with nothing else known of the label.
+
+    Raises:
+        ModelError: the model has no cost function, it fails, or it says nothing of some rows.
+    """
+    one, none = _both(model, predictions, _label_schema(model, predictions, labels))
+    return none.to_numpy(), one.to_numpy()
+
+
 def _bounded(values: dict[str, float], name: str, interval: Interval) -> None:
     values[name], values[f"{name}_low"], values[f"{name}_high"] = interval
 

@@ -12,7 +12,7 @@ from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.stats.exceedance import Baseline, Score, Slots
 
-SERIES = ("profile", "performance", "business")
+SERIES = ("profile", "performance", "business", "fairness", "estimate")
 _REFIT = 20  # above so many new windows, one fit is cheaper than updates
 _ACQUITTED = ("world", "none")
 

@@ -11,6 +11,8 @@ from headwater.core.windows import Calendar
 from headwater.observe.arrival import ArrivalMonitor
 from headwater.observe.contract import ContractMonitor
 from headwater.observe.distribution import DistributionMonitor
+from headwater.observe.estimated import EstimatedMonitor
+from headwater.observe.fairness import FairnessMonitor
 from headwater.observe.history import History
 from headwater.observe.outcome import BusinessMonitor, LabelMonitor, PerformanceMonitor, UnmeasuredMonitor
 from headwater.observe.parity import MechanismMonitor, ReleaseMonitor
@@ -43,6 +45,7 @@ MONITORS: tuple[Monitor, ...] = (
     MechanismMonitor(),
     ReleaseMonitor(),
     PerformanceMonitor(),
+    EstimatedMonitor(),
     LabelMonitor(),
     BusinessMonitor(),
     UnmeasuredMonitor(),

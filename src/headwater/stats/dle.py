@@ -22,7 +22,6 @@ PREDICTION = "prediction"
 """Name of the prediction among the columns that the loss is learned from."""
 _RIDGE = 100.0  # rows' worth of belief that a cell is like the others
 _ENOUGH = 200
-MEMORIES = (0.65, 0.35, 0.9, 1.0)
 
 
 def encoding_of(features: pl.DataFrame, prediction: Floats) -> Encoding:
@@ -180,6 +179,11 @@ class Dle:
             return np.arange(ends[-1])
         at = encoding.columns.index(PREDICTION)
         return np.arange(ends[at] - encoding.sizes[at], ends[at])
+
+
+def candidates() -> list[Dle]:
+    """Return the estimators to choose from; which is best depends on how many labels come, and how fast they age."""
+    return [*(Dle(memory) for memory in (0.65, 0.9, 1.0)), *(Dle(memory, PREDICTION) for memory in (0.65, 0.35))]
 
 
 def _root(mean_square: Point) -> Point:

@@ -72,7 +72,10 @@ class Estimator(Protocol[W_contra]):
     empty if it is.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in records."""
+        ...
 
     def points(self, settled: Sequence[W_contra], current: W_contra) -> dict[str, Point]:
         """Return the estimate of each metric; settled windows are in order, the newest last."""
@@ -175,6 +178,11 @@ class Track(Generic[W]):
         }
         self._estimated[key] = _Past(points, found, carried)
         return found
+
+    def estimated(self, key: str) -> dict[str, Estimate]:
+        """Return what was estimated of a window; empty if nothing was."""
+        made = self._estimated.get(key)
+        return {} if made is None else dict(made.given)
 
     def errors(self, metric: str) -> dict[str, float]:
         """Return realised minus estimated of a metric by settled window: the concept statistic."""
