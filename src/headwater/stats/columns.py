@@ -17,7 +17,7 @@ from headwater.core.errors import UsageError
 from headwater.stats.fields import Field, read_field
 from headwater.stats.grids import OUTER_SIZE, Grid
 from headwater.stats.moments import NONE, Moments
-from headwater.stats.sketches import Frequencies, Registers, estimate
+from headwater.stats.sketches import REGISTERS, Frequencies, Registers, estimate
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -63,7 +63,9 @@ class ColumnSummary:
         cells: Rows outside, in each cell, and (log grids) at zero.
         outer: Rows by outer cell, sparse.
         moments: Moments of the stored numbers; on a ``values`` grid of those outside alone.
-        registers: HyperLogLog registers; on a ``values`` grid of the numbers outside alone.
+        registers: HyperLogLog registers; on a ``values`` grid of the numbers outside alone; None when not kept.
+        counted: Distinct values and whether that is exact, as counted by an engine that keeps no registers; a merge
+            loses it.
         table: Values and their counts; of a sample of the rows for numbers beyond a first part.
         known: The reference's closed vocabulary.
         unseen: Rows whose text is not in ``known``.
@@ -83,6 +85,7 @@ class ColumnSummary:
     outer: dict[int, int] = dataclasses.field(default_factory=dict)
     moments: Moments = NONE
     registers: Registers | None = None
+    counted: tuple[int, bool] | None = None
     table: Frequencies | None = None
     known: frozenset[str] | None = None
     unseen: int | None = None
@@ -170,7 +173,9 @@ class ColumnSummary:
         """Whether `distinct` is a count and not an estimate."""
         if self.table is not None and self.table.exact:
             return True
-        return self.registers is None or (self.grid is not None and self.grid.kind == "values" and not self._outside)
+        if self.grid is not None and self.grid.kind == "values" and not self._outside:
+            return True
+        return self.kind == "boolean" or (self.counted is not None and self.counted[1])
 
     @property
     def _outside(self) -> int:
@@ -178,7 +183,7 @@ class ColumnSummary:
 
     @property
     def distinct(self) -> int | None:
-        """Distinct values without nulls and NaN: exact, or to a standard error of 1.6 %; None for kind ``other``."""
+        """Distinct values without nulls and NaN: exact, or to a standard error of 1.6 %; None when not known."""
         if self.kind == "other":
             return None
         if self.kind == "boolean":
@@ -190,7 +195,9 @@ class ColumnSummary:
             inside = int(np.count_nonzero(self.cells[1:-1]))
             if not self._outside:
                 return inside
-        guess = round(estimate(self.registers)) if self.registers is not None else 0
+        if self.registers is None:
+            return self.counted[0] if self.counted is not None else None
+        guess = round(estimate(self.registers))
         return min(max(inside + guess, 1 if self.count else 0), self.count)
 
     @property
@@ -303,6 +310,7 @@ class ColumnSummary:
             outer=_added(self.outer, other.outer),
             moments=self.moments.merge(other.moments),
             registers=_larger(self.registers, other.registers),
+            counted=self.counted if not other.count else other.counted if not self.count else None,
             table=self.table.merge(other.table) if self.table and other.table else None,
             known=known,
             unseen=None if known is None else (self.unseen or 0) + (other.unseen or 0),
@@ -336,8 +344,8 @@ class ColumnSummary:
             field=field or self.field,
             grid=self.grid,
             cells=None if self.cells is None else np.zeros_like(self.cells),
-            registers=None if self.registers is None else np.zeros_like(self.registers),
-            table=None if self.table is None else Frequencies({}),
+            registers=np.zeros(REGISTERS, dtype=np.uint8) if self.kind == "text" or self.grid is not None else None,
+            table=Frequencies({}) if self.kind == "text" or (self.grid and self.grid.kind != "values") else None,
             known=known,
             unseen=None if known is None else 0,
         )
@@ -363,6 +371,7 @@ class ColumnSummary:
             "outer": [[key, times] for key, times in sorted(self.outer.items())],
             "moments": self.moments.body(),
             "registers": packed,
+            "counted": self.counted,
             "table": table,
             "known": None if self.known is None else sorted(self.known),
             "lengths": None if self.lengths is None else [getattr(self.lengths, name) for name in _LENGTHS],
@@ -384,6 +393,7 @@ class ColumnSummary:
             outer={int(key): int(times) for key, times in body["outer"]},
             moments=Moments.from_body(body["moments"]),
             registers=np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8).copy() if packed else None,
+            counted=(int(body["counted"][0]), bool(body["counted"][1])) if body.get("counted") else None,
             table=_table_of(body["table"]),
             known=None if body["known"] is None else frozenset(body["known"]),
             lengths=Lengths(*body["lengths"]) if body["lengths"] else None,

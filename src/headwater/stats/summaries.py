@@ -113,7 +113,8 @@ def _column_metrics(column: ColumnSummary, window: Window | None) -> Iterator[tu
     elif column.kind == "time" and window is not None and column.count:
         yield from _hours(column, window)
     elif column.kind == "text":
-        yield "distinct", float(column.distinct or 0)
+        if column.distinct is not None:
+            yield "distinct", float(column.distinct)
         if column.top:
             yield "top_share", column.top[0][1] / rows
         if column.lengths is not None:
