@@ -26,6 +26,10 @@ def reference(line: Line, asset: str, before: str, *, newest: bool = True) -> Re
     """
     made = line.assets[asset]
     keys = normal_keys(line, made, before)
+    if changed := [item.first for item in line.state.history.acceptances.about([line.ref(asset)])]:
+        keys = [key for key in keys if key >= max(changed)]  # what was normal before is no standard any more
+        if len(keys) < RENEWED:
+            return None
     if not newest:
         keys = keys[: len(keys) - len(keys) % RENEWED] or keys
     keys = keys[-REFERENCE_WINDOWS:]

@@ -212,6 +212,7 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None) 
         for key in windows:
             own = line.calendar.shift(line.calendar.window(key), -lag).key
             findings += [item for item in line.state.findings.get(own, ()) if item.subject == subject]
+    findings = [item for item in findings if not line.state.history.settled(item.id)]
     findings = explained(line, tests.values(), [_unless_approved(tests.values(), item) for item in findings])
     related = {incident.subject, *incident.subjects}
     related |= {item for subject in list(related) for item in line.above(subject)}

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from headwater.app import approving, auditing, closing, flow, lifecycle, remedying
+from headwater.app import accepting, approving, auditing, closing, flow, lifecycle, remedying
 from headwater.app.config import find, load_config
 from headwater.app.freshness import freshness
 from headwater.app.init import init
@@ -203,6 +203,7 @@ class Workspace:
                 "status": "quiet",
                 "text": "No incident touches it: nothing upstream changed its output without being cleared.",
                 "cleared": closing.cleared(self.line),
+                "accepted": [made.text for made in self.line.state.history.acceptances.all()],
             }
         if incident.verdict is None:
             triage(self.line, incident, max(self.line.state.runs))
@@ -213,6 +214,9 @@ class Workspace:
             "state": incident.state,
             "evidence_hash": incident.verdict.evidence_hash,
             "exonerated": list(incident.verdict.exonerated),
+            "accepted": [
+                made.text for made in self.line.state.history.acceptances.about({incident.subject, *incident.subjects})
+            ],
             "signoffs": {side: item.body() for side, item in (incident.signoffs or {}).items()},
         }
 
@@ -239,6 +243,23 @@ class Workspace:
         name = self._dataset(asset)
         self.line.refresh()
         return approving.approve(self.line, name, by, reason, dry_run=dry_run)
+
+    def accept(
+        self,
+        subject: str,
+        metric: str = "",
+        first: str | None = None,
+        by: str = "unknown",
+        reason: str = "",
+        dry_run: bool = False,
+        undo: bool = False,
+    ) -> dict[str, Any]:
+        """Accept what a dataset, model or deployment shows from a window on as its new normal, or take that back."""
+        ref = self._subject(subject)
+        self.line.refresh()
+        if undo:
+            return accepting.undo(self.line, ref, metric, by, reason)
+        return accepting.accept(self.line, ref, metric, first, by, reason, dry_run=dry_run)
 
     def trace(self, ref: str, as_of: datetime | str | None = None) -> dict[str, Any]:
         """Answer which data trained a model, or what a dataset was made from, down to the sources.
@@ -369,6 +390,13 @@ class Workspace:
             near = UnknownName.of("dataset", name.rsplit("/", 1)[-1], known, command="headwater datasets")
             raise UnknownName(f"dataset `{name}` is not in this workspace", hint=near.hint)
         return bare
+
+    def _subject(self, name: str) -> str:
+        """Find a dataset, model or deployment by its reference; a bare name is a dataset's."""
+        kind = name.partition(":")[0]
+        if kind in ("model", "deployment") and ":" in name:
+            return self.project.ref(self._model(Ref.parse(name)).name, kind)
+        return self.line.ref(self._dataset(name))
 
     def _model(self, ref: Ref) -> Model:
         if ref.namespace != self.project.name:

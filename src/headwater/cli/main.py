@@ -28,6 +28,7 @@ COMMANDS = (
     "release",
     "rollback",
     "approve",
+    "accept",
     "incidents",
     "why",
     "recompute",

@@ -41,6 +41,8 @@ def draw(out: Console, answer: dict[str, Any]) -> None:
         if answer.get("cleared"):
             columns = ("subject", "window", "change", "reason")
             out.print(screen.table(answer["cleared"], columns, "changes that were cleared"))
+        for text in answer.get("accepted") or []:
+            out.print(cell(text))
         return
     out.print(f"[bold]{cell(answer.get('incident'))}[/] [dim]{cell(answer.get('state'))}[/]")
     if answer.get("status") == "named":
@@ -75,6 +77,8 @@ def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
     if prevention := answer.get("prevention"):
         seen = f"{cell(prevention.get('observed'))} where {cell(prevention.get('expected'))} is expected"
         facts["prevention"] = f"check {prevention.get('metric')} of {prevention.get('asset')}: it was {seen}"
+    if answer.get("accepted"):
+        facts["accepted"] = "; ".join(answer["accepted"])
     facts["next test"] = answer.get("next_test")
     facts["evidence"] = answer.get("evidence_hash")
     for side, signed in (answer.get("signoffs") or {}).items():

@@ -10,6 +10,7 @@ from typing import Any
 from headwater.core.ports import Record
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
+from headwater.observe.acceptance import Acceptances, releveled
 from headwater.stats.exceedance import Baseline, Score, Slots
 
 SERIES = ("profile", "performance", "business", "fairness", "estimate")
@@ -25,7 +26,8 @@ class History:
     A window is learned once a later one is looked at, so that evidence never serves as its own expectation. It is left
     out while its subject is in alarm, and also when its subject was merely unusual in a window in which something else
     was in alarm (it may carry the fault on). Windows of an incident that was closed as the world's doing, or as
-    nothing, are learned after all.
+    nothing, are learned after all, and so are those that somebody accepted as the new normal (see
+    `headwater.observe.acceptance`). A window that was looked at before it ended is not learned.
 
     Args:
         calendar: The project's calendar; the first call of a monitor sets it when it is not given.
@@ -44,6 +46,10 @@ class History:
         self._incidents: dict[str, set[str]] = defaultdict(set)
         self._baselines: dict[Key, tuple[Baseline, str]] = {}
         self._scores: dict[tuple[str, str, str], tuple[Mapping[str, float], dict[str, Score]]] = {}
+        self._acquitted: set[str] = set()
+        self._unlearned: dict[str, set[str]] = defaultdict(set)
+        self._settled: frozenset[str] = frozenset()
+        self.acceptances = Acceptances()
         self.accepted: str | None = None
 
     def season(self, calendar: Calendar, holidays: Iterable[str] | None = None) -> None:
@@ -65,6 +71,8 @@ class History:
             self._verdicts[str(record.body["incident"])] = str(record.body["status"])
         elif record.kind == "incident":
             self._incident(record.body)
+        elif record.kind == "acceptance":
+            self._acceptance(record)
 
     def add_evidence(self, evidence: Evidence) -> None:
         """Take in one piece of evidence; newer evidence of the same window replaces older."""
@@ -102,9 +110,15 @@ class History:
 
     def learnable(self, subject: str, window: str) -> bool:
         """Tell whether a subject's window may be learned from."""
+        if window in self._unlearned.get(subject, ()):
+            return False
         if window not in self._alarms or not any(self._alarms[window].values()):
             return True
         return not self.in_alarm(subject, window) and window not in self._notices.get(subject, ())
+
+    def settled(self, finding: str) -> bool:
+        """Tell whether a finding was accepted as the new normal since."""
+        return finding in self._settled
 
     def windows(self, type: str, subject: str) -> list[str]:
         """Return the windows with evidence of a type about a subject, in order."""
@@ -136,8 +150,10 @@ class History:
                 self._baselines[key] = (baseline, fresh[-1] if fresh else last)
                 return baseline
         windows = self._accepted_windows(key, before)
-        baseline = Baseline(self._slots).fit({window: self._series[key][window] for window in windows})
-        if windows and (learned is None or learned[1] <= windows[-1]):
+        baseline = Baseline(self._slots).fit(self._learned(key, windows, before))
+        if self._settling(key, windows, before):
+            self._baselines.pop(key, None)
+        elif windows and (learned is None or learned[1] <= windows[-1]):
             self._baselines[key] = (baseline, windows[-1])
         return baseline
 
@@ -163,8 +179,53 @@ class History:
         for finding_id in self._incidents[name]:
             finding = self._findings.get(finding_id)
             if finding is not None and finding.severity == "alarm":
+                self._acquitted.add(finding_id)
                 self._alarms[finding.window][finding.subject].discard(finding_id)
                 self._forget()
+
+    def _acceptance(self, record: Record) -> None:
+        """Learn what was accepted; what was learned by an acceptance that is undone is unlearned."""
+        self.acceptances.add(record, self._findings.values())
+        for subject in record.body["subjects"]:
+            keys = [key for key in self._series if key[1] == subject]
+            since = {window for key in keys for window in self._series[key] if window >= record.body["first"]}
+            if record.body["state"] == "lifted":
+                self._unlearned[subject] |= since
+            else:
+                self._unlearned[subject] -= since
+        self._weigh_again()
+
+    def _weigh_again(self) -> None:
+        """Fold all findings anew, without those that are accepted or acquitted."""
+        self._settled = self.acceptances.covered()
+        settled = self._acquitted | self._settled
+        self._alarms.clear()
+        self._notices.clear()
+        for finding in self._findings.values():
+            if finding.id in settled:
+                continue
+            if finding.severity == "alarm":
+                self._alarms[finding.window][finding.subject].add(finding.id)
+            else:
+                self._notices[finding.subject].add(finding.window)
+        self._forget()
+
+    def _learned(self, key: Key, windows: Iterable[str], before: str) -> dict[str, Mapping[str, float]]:
+        """Return the metrics of windows, those before an accepted change of level moved to where they lie now."""
+        found: dict[str, Mapping[str, float]] = {window: self._series[key][window] for window in windows}
+        if not self._changes(key[1], before):
+            return found
+        metrics = {metric for values in found.values() for metric in values}
+        levels = self.acceptances.levels(key[1], metrics)
+        return dict(releveled(found, {metric: first for metric, first in levels.items() if first <= before}))
+
+    def _settling(self, key: Key, windows: list[str], before: str) -> bool:
+        """Tell whether an accepted level is so new that each window still says better where it lies."""
+        changes = self._changes(key[1], before)
+        return bool(changes) and sum(window >= max(changes) for window in windows) <= _REFIT
+
+    def _changes(self, subject: str, before: str) -> list[str]:
+        return [made.first for made in self.acceptances.all() if subject in made.subjects and made.first <= before]
 
     def _touched_subject(self, subject: str, window: str) -> None:
         for type in SERIES:

@@ -107,3 +107,94 @@ def test_texts_and_lists_in_evidence_are_passed_over():
     assert dict(history.values("business", TABLE, DAYS[0])) == {"value": 1.0}
     history.add(record("event", {}))
     assert history.windows("profile", TABLE) == []
+
+
+def accepted(first, metric="", state="set", subject=TABLE):
+    body = {"subject": subject, "subjects": [subject], "metric": metric, "first": first, "by": "ann", "reason": "so",
+            "state": state}  # fmt: skip
+    return record("acceptance", body)
+
+
+def doubled(first, last, history, random):
+    """Windows with twice the rows, each in alarm."""
+    for index in range(first, last):
+        history.add_evidence(evidence(DAYS[index], table(index, random, rows=2000.0 + index % 7)))
+        history.add_finding(finding(DAYS[index]))
+
+
+def rows(history, index, value):
+    return history.baseline("profile", TABLE, DAYS[index]).score(DAYS[index], {"rows": value})["rows"]
+
+
+def test_an_accepted_level_is_learned_though_it_was_in_alarm_and_the_old_one_sets_it_no_more():
+    history, random = learned(60)
+    doubled(60, 62, history, random)
+    assert rows(history, 62, 2000.0).r > 2, "windows in alarm are not learned"
+    history.add(accepted(DAYS[60]))
+    assert not history.in_alarm(TABLE, DAYS[60])
+    assert {DAYS[60], DAYS[61]} <= set(history.baseline("profile", TABLE, DAYS[62]).keys)
+    score = rows(history, 62, 2000.0)
+    assert score.r < 1 and score.expected == pytest.approx(2000, rel=0.05)
+    assert rows(history, 62, 1000.0).r > 2, "the old level is unusual now"
+    assert rows(history, 62, 4000.0).r > 2, "and so is a further change, from the first window on"
+
+
+def test_the_band_around_an_accepted_level_is_as_wide_as_before():
+    history, random = learned(60)
+    before = rows(history, 60, 1000.0).spread
+    doubled(60, 63, history, random)
+    history.add(accepted(DAYS[60], "rows"))
+    assert rows(history, 63, 2000.0).spread == pytest.approx(before, rel=0.1)
+
+
+def test_what_alarms_after_it_was_accepted_is_not_learned():
+    history, random = learned(60)
+    doubled(60, 61, history, random)
+    history.add(accepted(DAYS[60]))
+    history.add_evidence(evidence(DAYS[61], table(61, random, rows=9000.0)))
+    history.add_finding(finding(DAYS[61]))
+    assert DAYS[61] not in history.baseline("profile", TABLE, DAYS[62]).keys
+
+
+def test_only_the_metric_that_was_accepted_is():
+    history, random = learned(60)
+    doubled(60, 62, history, random)
+    history.add(accepted(DAYS[60], "null_share.x"))
+    assert history.in_alarm(TABLE, DAYS[60])
+    assert DAYS[60] not in history.baseline("profile", TABLE, DAYS[62]).keys
+
+
+def test_an_acceptance_that_is_undone_never_was():
+    history, random = learned(60)
+    doubled(60, 62, history, random)
+    before = rows(history, 62, 2000.0)
+    history.add(accepted(DAYS[60]))
+    history.add_evidence(evidence(DAYS[62], table(62, random, rows=2000.0)))
+    assert DAYS[62] in history.baseline("profile", TABLE, DAYS[63]).keys
+    history.add(accepted(DAYS[60], state="lifted"))
+    assert DAYS[62] not in history.baseline("profile", TABLE, DAYS[63]).keys, "what it taught is unlearned"
+    assert rows(history, 62, 2000.0) == before
+    assert history.in_alarm(TABLE, DAYS[61])
+
+
+def test_windows_before_an_accepted_change_are_judged_as_they_were():
+    history, random = learned(60)
+    before = rows(history, 55, 1000.0)
+    doubled(60, 62, history, random)
+    history.add(accepted(DAYS[60]))
+    assert rows(history, 55, 1000.0) == before
+
+
+def test_windows_learned_one_by_one_and_at_once_are_the_same_after_an_acceptance():
+    slowly, random = learned(60)
+    doubled(60, 62, slowly, random)
+    slowly.add(accepted(DAYS[60]))
+    at_once, again = learned(60)
+    doubled(60, 62, at_once, again)
+    at_once.add(accepted(DAYS[60]))
+    for index in range(62, 75):
+        item = evidence(DAYS[index], table(index, random, rows=2000.0 + index % 5))
+        slowly.add_evidence(item)
+        at_once.add_evidence(item)
+        rows(slowly, index + 1, 2000.0)
+    assert rows(slowly, 75, 2000.0) == rows(at_once, 75, 2000.0)

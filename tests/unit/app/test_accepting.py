@@ -1,0 +1,104 @@
+"""A change of level that somebody accepts is learned, its incident is judged again, and all of it can be undone."""
+
+import pytest
+
+from headwater.core.errors import DataError, UsageError
+
+
+def bigger(shop, first, last, scale=3.0):
+    shop.feed(**{f"d{number}": {"scale": scale} for number in range(first, last + 1)})
+
+
+@pytest.fixture
+def dearer(shop):
+    """Prices are three times what they were from the third day on, and two days of it were run."""
+    bigger(shop, 3, 12)
+    shop.run(3)
+    shop.run(4)
+    return shop
+
+
+def alarmed(report):
+    return {(item["subject"].rpartition("/")[2], item["metric"]) for item in report["alarms"]}
+
+
+def test_without_it_a_new_level_alarms_for_ever_and_with_it_no_more(dearer):
+    assert alarmed(dearer.run(5)), "windows in alarm are never learned"
+    dearer.wait(minutes=1)
+    answer = dearer.workspace.accept("raw_orders", by="ann", reason="the shop went upmarket")
+    assert (answer["from"], answer["accepted"]) == (dearer.day(3), True)
+    assert "dataset:shop/orders" in answer["below"], "what follows from there is normal too"
+    assert answer["judged_again"] == ["incident:shop/1"]
+    for number in (6, 7):
+        report = dearer.run(number)
+        assert not alarmed(report)
+    incident = dearer.only()
+    assert incident["verdict"]["status"] == "none"
+    assert "accepted as the new normal" in str(incident["timeline"])
+    (told,) = dearer.workspace.why("1")["accepted"]
+    assert told.endswith("by ann: the shop went upmarket")
+
+
+def test_another_process_knows_and_a_further_change_alarms(dearer):
+    dearer.wait(minutes=1)
+    dearer.workspace.accept("raw_orders", by="ann", reason="upmarket")
+    dearer.run(5)
+    bigger(dearer, 6, 6, scale=300.0)
+    dearer.workspace = dearer.opened()
+    found = alarmed(dearer.run(6))
+    assert any(name in ("raw_orders", "orders") for name, _ in found)
+
+
+def test_the_incident_it_explains_can_be_closed_by_both_sides(dearer):
+    dearer.wait(minutes=1)
+    dearer.workspace.accept("raw_orders", by="ann", reason="upmarket")
+    dearer.wait(minutes=1)
+    dearer.workspace.remedy("1", apply=True, by="ann")
+    dearer.run(5)
+    dearer.wait(minutes=1)
+    dearer.workspace.sign("1", "data", "ann", prevention_owner="ann")
+    dearer.workspace.sign("1", "ml", "bob")
+    assert dearer.workspace.close("1", "ann")["state"] == "closed"
+
+
+def test_undone_it_alarms_again(dearer):
+    dearer.wait(minutes=1)
+    dearer.workspace.accept("raw_orders", by="ann", reason="upmarket")
+    assert not alarmed(dearer.run(5))
+    dearer.wait(minutes=1)
+    done = dearer.workspace.accept("raw_orders", by="bob", reason="it was a wrong unit after all", undo=True)
+    assert done["accepted"] is False
+    assert alarmed(dearer.run(6))
+    assert "no longer accepted, says bob" in str(dearer.workspace.incidents(all=True)[0]["timeline"])
+    with pytest.raises(DataError, match="nothing of `dataset:shop/raw_orders` is accepted"):
+        dearer.workspace.accept("raw_orders", by="bob", reason="again", undo=True)
+
+
+def test_a_dry_run_records_nothing(dearer):
+    before = dearer.workspace.audit()["records"]
+    answer = dearer.workspace.accept("raw_orders", dry_run=True)
+    assert answer["findings"] and not answer["accepted"]
+    assert dearer.workspace.audit()["records"] == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "said"),
+    [
+        ({"by": " ", "reason": "x"}, UsageError, "needs a name"),
+        ({"by": "ann", "reason": ""}, UsageError, "needs a reason"),
+        ({"by": "ann", "reason": "x", "first": "yesterday"}, UsageError, "is not a window"),
+        ({"by": "ann", "reason": "x", "metric": "null_share.age"}, DataError, "is out of its band"),
+        ({"by": "ann", "reason": "x", "first": "2024-05-01"}, DataError, "is out of its band since 2024-05-01"),
+    ],
+)
+def test_what_cannot_be_accepted_is_refused(dearer, asked, error, said):
+    with pytest.raises(error, match=said) as told:
+        dearer.workspace.accept("raw_orders", **asked)
+    assert told.value.hint
+
+
+def test_nothing_is_accepted_where_nothing_alarmed(shop):
+    with pytest.raises(DataError, match="nothing of `dataset:shop/raw_shops` is out of its band"):
+        shop.workspace.accept("raw_shops", by="ann", reason="x")
+    with pytest.raises(UsageError, match="raw_shpos"):
+        shop.workspace.accept("raw_shpos", by="ann", reason="x")
