@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from headwater.app.arrival import normal_keys
 from headwater.app.line import Line
@@ -16,6 +18,7 @@ from headwater.core.records import Evidence
 from headwater.dataops.contract_times import due
 from headwater.dataops.delivery import Delivery, read_parents
 from headwater.dataops.schema import changes
+from headwater.mlops.fairness import POOLED, fairness
 from headwater.mlops.outcome import business, performance
 from headwater.mlops.serving import identity
 from headwater.stats.profile import known_values, profile_windows
@@ -218,7 +221,11 @@ def outcomes(line: Line, model: Model, window: str) -> Iterable[Evidence]:
     labels = line.services.tables.read(model.labels, [window])
     if predictions is None or labels is None or not predictions.height:
         return
-    measures = {"performance": performance} | ({} if model.cost is None else {"business": business})
+    measures: dict[str, Callable[..., dict[str, Any]]] = {"performance": performance}
+    if model.cost is not None:
+        measures["business"] = business
+    if model.groups:
+        measures["fairness"] = _of_groups(line, model, window)
     for kind, measure_of in measures.items():
         try:
             values = measure_of(model, predictions, labels)
@@ -227,6 +234,12 @@ def outcomes(line: Line, model: Model, window: str) -> Iterable[Evidence]:
         except HeadwaterError as error:
             kind, values = "unmeasured", {"metric": kind, "error": error.message}
         yield Evidence(type=kind, subject=subject, window=window, values=values, time=time)
+
+
+def _of_groups(line: Line, model: Model, window: str) -> Callable[..., dict[str, Any]]:
+    known = line.state.evidence[("fairness", line.project.ref(model.name, "model"))]
+    past = [known[key].values for key in sorted(known) if key < window][1 - POOLED :]
+    return partial(fairness, past=past)
 
 
 def stored(line: Line, name: str, key: str) -> Delivery | None:

@@ -86,7 +86,9 @@ class Evidence(Stored):
     test of a recomputable asset), ``release`` (loaded against approved model), ``signature`` (a source repair that
     restores normality), ``replay`` (what a hop holds with the culprit repaired), ``elimination`` (how much of what is
     wrong downstream came in by a source), ``performance``, ``estimate`` (performance expected before labels),
-    ``business``, ``unmeasured``, ``schema``, ``vocabulary``, ``arrival`` (landing of a dataset) or ``verification``.
+    ``fairness`` (gaps between groups), ``segment`` (parts of the rows that do worse than they did), ``latency``,
+    ``calibration`` (confidence and reliability), ``business``, ``unmeasured``, ``schema``, ``vocabulary``, ``arrival``
+    (landing of a dataset) or ``verification``.
     ``values`` maps a metric's name to its number or a small plain structure.
     """
 

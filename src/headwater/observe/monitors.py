@@ -46,6 +46,7 @@ MONITORS: tuple[Monitor, ...] = (
     ReleaseMonitor(),
     PerformanceMonitor(),
     EstimatedMonitor(),
+    FairnessMonitor(),
     LabelMonitor(),
     BusinessMonitor(),
     UnmeasuredMonitor(),

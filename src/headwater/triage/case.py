@@ -63,6 +63,12 @@ class Failed(NamedTuple):
     evidence: str = ""
 
 
+REALISED = ("performance", "fairness", "segments")
+"""Monitors of how predictions compare with what came true."""
+OF_OUTCOMES = (*REALISED, "estimated", "business")
+"""Monitors of what weather and customers move as faults do."""
+
+
 @dataclass(frozen=True)
 class Case:
     """All that is known when an incident is judged.
@@ -119,7 +125,7 @@ class Case:
         """Whether something is wrong that weather and customers do not do: an alarm on structure, code or parts."""
         return any(
             finding.severity == "alarm"
-            and finding.monitor not in ("performance", "distribution", "business")
+            and finding.monitor not in (*OF_OUTCOMES, "distribution")
             and not self.burst(finding)
             for finding in self.findings
         )

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from headwater.core.records import Finding, Remedy, Suspect, Verdict
-from headwater.triage.case import Case
+from headwater.triage.case import REALISED, Case
 from headwater.triage.chain import Keep, chain
 from headwater.triage.effect import effect
 from headwater.triage.remedies import choose
@@ -65,7 +65,7 @@ def _softmax(weights: Sequence[float]) -> list[float]:
 
 def _world(case: Case) -> float:
     """Weight of "the world changed": raised loss over several windows, bursts, or inputs that moved unsigned."""
-    raised = {finding.window for finding in case.findings if finding.monitor == "performance"}
+    raised = {finding.window for finding in case.findings if finding.monitor in REALISED}
     moved = {finding.subject for finding in case.findings if finding.monitor == "distribution"}
     burst = any(finding.severity == "alarm" and case.burst(finding) for finding in case.findings)
     weight = -4.0 if case.broken else 0.0 if raised or moved or burst else -2.0
@@ -189,7 +189,7 @@ def _nobody(case: Case, status: Literal["world", "none"], chance: float, common:
 
 
 def _raised(case: Case) -> int:
-    return len({finding.window for finding in case.findings if finding.monitor == "performance"})
+    return len({finding.window for finding in case.findings if finding.monitor in REALISED})
 
 
 def _undetermined(case: Case, suspects: Sequence[Weighed], chances: Sequence[float], common: dict[str, Any]) -> Verdict:
