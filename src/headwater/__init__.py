@@ -14,17 +14,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from headwater.app.comparison import Comparison, compare
+    from headwater.app.profiles import Profile, profile
     from headwater.app.workspace import Workspace
     from headwater.core.project import Project
     from headwater.core.windows import Window
 
 __version__ = "0.1.0"
-__all__ = ["Project", "Window", "Workspace", "__version__"]
+__all__ = ["Comparison", "Profile", "Project", "Window", "Workspace", "__version__", "compare", "profile"]
 
 _HOMES = {
+    "Comparison": "headwater.app.comparison",
+    "Profile": "headwater.app.profiles",
     "Project": "headwater.core.project",
     "Window": "headwater.core.windows",
     "Workspace": "headwater.app.workspace",
+    "compare": "headwater.app.comparison",
+    "profile": "headwater.app.profiles",
 }
 
 

@@ -66,13 +66,18 @@ def render(report: Report) -> str:
 
 
 def write(report: Report, path: str | Path) -> Path:
-    """Write the report to ``path`` in one step: a reader sees the old file or the whole new one.
+    """Write the report to ``path``; see `write_text`."""
+    return write_text(render(report), path)
+
+
+def write_text(page: str, path: str | Path) -> Path:
+    """Write a page to ``path`` in one step: a reader sees the old file or the whole new one.
 
     Raises:
         StorageError: The file cannot be written; what was there before is still there.
     """
     target = Path(path)
-    text = render(report).encode("utf-8")
+    text = page.encode("utf-8")
     temporary: str | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +93,7 @@ def write(report: Report, path: str | Path) -> Path:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
         raise StorageError(
-            f"the report cannot be written to {target}: {error.strerror or error}",
+            f"the page cannot be written to {target}: {error.strerror or error}",
             hint="free some space or choose another path; an older report there is untouched",
         ) from error
     return target

@@ -1,0 +1,74 @@
+"""What is shown of single tables, without a workspace, as plain frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headwater.stats.signatures import Diagnosis
+from headwater.stats.summaries import Summary
+
+
+@dataclass(frozen=True)
+class TableProfile:
+    """What a table holds.
+
+    Attributes:
+        summary: The mergeable summary of every column.
+        name: What the table is called.
+    """
+
+    summary: Summary
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What differs in one column, or in the table as a whole (``column`` is then empty).
+
+    Attributes:
+        column: The column.
+        severity: ``alarm`` for what would wake somebody in a workspace, else ``notice``.
+        metric: The metric that is furthest out of its band.
+        score: How far, in limits: above 1 is beyond what the monitor allows.
+        value: What it is in the piece where it was found first.
+        expected: What it was to be.
+        detail: All of this for people.
+        pieces: Labels of the pieces of the current table in which it was found.
+    """
+
+    column: str
+    severity: str
+    metric: str
+    score: float
+    value: float | None
+    expected: float | None
+    detail: str
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableComparison:
+    """What differs between a reference and a table.
+
+    Attributes:
+        reference: Summary of the reference.
+        current: Summary of the current table, on the reference's grids.
+        changes: What differs, the gravest first; empty when the current table is as the reference was.
+        diagnoses: Named faults that explain it, with the repair that would undo each; the best explanation first.
+        basis: What "usual" rests on.
+        pieces: How many pieces of the current table were looked at.
+        unit: What a piece is: ``day``, ``hour`` or ``block``.
+    """
+
+    reference: Summary
+    current: Summary
+    changes: tuple[Change, ...]
+    diagnoses: tuple[Diagnosis, ...]
+    basis: str
+    pieces: int
+    unit: str
+
+    @property
+    def alarms(self) -> tuple[Change, ...]:
+        """The changes that would wake somebody."""
+        return tuple(change for change in self.changes if change.severity == "alarm")

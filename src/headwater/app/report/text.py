@@ -1,0 +1,62 @@
+"""Profiles and comparisons of tables as plain text, for a terminal or a log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headwater.app.report.markup import clean
+from headwater.app.report.shapes import place, type_name
+from headwater.app.report.tables import TableComparison, TableProfile
+from headwater.app.report.wording import count, elide, number, percent
+from headwater.stats.summaries import ColumnSummary
+
+_NAME, _DETAIL, _MOST = 28, 96, 40
+
+
+def profile_text(made: TableProfile) -> str:
+    """Write a profile: one line per column."""
+    summary = made.summary
+    head = f"{made.name or 'Profile'}: {count(summary.rows, 'row')}, {count(len(summary.columns), 'column')}"
+    lines: list[tuple[str, ...]] = [("column", "type", "nulls", "distinct", "min", "median", "max", "most frequent")]
+    lines += [_line(one) for one in summary.columns.values()]
+    return "\n".join([head, *_table(lines)])
+
+
+def comparison_text(made: TableComparison) -> str:
+    """Write a comparison: what changed, the gravest first, and what it looks like."""
+    head = f"{made.reference.rows:,} rows of reference, {made.current.rows:,} rows in question. {made.basis}."
+    if not made.changes:
+        return f"{head}\nAs it was: nothing left its band."
+    lines = [("", "column", "score", "what")]
+    for change in made.changes[:_MOST]:
+        lines.append(
+            (change.severity, _name(change.column or "(table)"), number(change.score), change.detail[:_DETAIL])
+        )
+    text = [head, *_table(lines)]
+    if len(made.changes) > _MOST:
+        text.append(f"and {len(made.changes) - _MOST} more")
+    text += [f"looks like: {one.fault.replace('_', ' ')}: {clean(one.detail)}" for one in made.diagnoses[:3]]
+    return "\n".join(text)
+
+
+def _line(one: ColumnSummary) -> tuple[str, ...]:
+    values = one.rows - one.nulls
+    nulls = percent(one.nulls / one.rows) if one.nulls else ""
+    distinct = ("" if one.distinct_exact else "~") + number(one.distinct) if one.kind != "other" else ""
+    ends = [""] * 3
+    if one.kind in ("number", "time"):
+        ends = [place(one.minimum, one), place(one.quantile(0.5), one), place(one.maximum, one)]
+    top = ""
+    if one.top and values and one.kind in ("text", "boolean"):
+        value, times = one.top[0]
+        top = f"{elide(clean(value), 20)} ({percent(times / values)})"
+    return (_name(one.name), type_name(one), nulls, distinct, *ends, top)
+
+
+def _name(text: str) -> str:
+    return elide(clean(text).replace("\n", " "), _NAME)
+
+
+def _table(lines: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]

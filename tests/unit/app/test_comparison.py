@@ -1,0 +1,182 @@
+"""Two tables are compared as the line would: breaks are named, what moves by itself is left alone."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import headwater
+from headwater.core.clock import SimulatedClock
+from headwater.core.errors import UnknownName, UsageError
+
+CLOCK = SimulatedClock(datetime(2024, 5, 1, tzinfo=UTC))
+
+
+def world(seed: int, rows: int = 6000) -> pl.DataFrame:
+    """A few months of orders with a weekly season, day after day."""
+    random = np.random.default_rng(seed)
+    hours = np.arange(rows) / 2
+    return pl.DataFrame(
+        {
+            "order": np.arange(rows),
+            "at": [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=float(hour)) for hour in hours],
+            "amount": random.lognormal(3, 0.6, rows) * (1 + 0.2 * np.sin(hours / 168 * 2 * math.pi)),
+            "items": random.poisson(3, rows) + 1,
+            "country": random.choice(["DE", "FR", "PL", "US"], rows, p=[0.5, 0.3, 0.15, 0.05]),
+            "coupon": [None if draw < 0.9 else "SPRING" for draw in random.random(rows)],
+            "gift": random.random(rows) < 0.1,
+        }
+    )
+
+
+def compared(current: pl.DataFrame, reference: pl.DataFrame | None = None, **options) -> headwater.Comparison:
+    options = {"time": "at", **options}
+    return headwater.compare(OLD if reference is None else reference, current, clock=CLOCK, **options)
+
+
+WHOLE = world(1)
+OLD, NEW = WHOLE[: 48 * 90], WHOLE[48 * 90 : 48 * 100]
+
+
+@pytest.mark.parametrize("time", ["at", None])
+@pytest.mark.parametrize("seed", range(4))
+def test_what_did_not_change_is_left_alone(seed, time):
+    whole = world(100 + seed)
+    found = headwater.compare(whole[: 48 * 90], whole[48 * 90 :], time=time, clock=CLOCK)
+    assert found.alarms == () and len(found.changes) <= 1
+    assert found.unit == ("day" if time else "block")
+
+
+FAULTS = {
+    "unit": (pl.col("amount") * 100, "amount", "unit"),
+    "nulls": (pl.when(pl.col("items") > 2).then(None).otherwise(pl.col("items")).alias("items"), "items", "null burst"),
+    "recode": (pl.col("country").replace({"DE": "Germany"}), "country", "enum recode"),
+}
+
+
+@pytest.mark.parametrize("time", ["at", None])
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_broke_is_told_by_column_and_named(name, time):
+    change, column, fault = FAULTS[name]
+    found = compared(NEW.with_columns(change), time=time)
+    assert [item.column for item in found.alarms] == [column]
+    assert fault.replace(" ", "_") in {item.fault for item in found.diagnoses}
+
+
+def test_rows_that_were_loaded_twice_are_found_by_their_key():
+    found = compared(pl.concat([NEW, NEW]), key="order")
+    assert {change.metric for change in found.alarms} >= {"duplicate_share"}
+
+
+def test_fewer_rows_a_day_are_a_break_only_where_there_are_days():
+    third = NEW.gather_every(3)
+    assert "rows" in {change.metric for change in compared(third).alarms}
+    assert compared(third, time=None).alarms == ()
+
+
+def test_the_schema_is_compared_whatever_the_number_of_rows():
+    changed = NEW.drop("gift").with_columns(pl.col("items").cast(pl.String), more=pl.lit(1))
+    for reference in (OLD, OLD[:5]):
+        found = compared(changed, reference, time=None)
+        told = {change.column: change.severity for change in found.changes}
+        assert told == {"gift": "alarm", "items": "alarm", "more": "notice"}
+    assert not compared(NEW, OLD[:5], time=None).changes
+
+
+def test_a_column_of_ever_new_numbers_is_an_identifier():
+    far = NEW.with_columns(pl.col("order") + 10**9)
+    assert compared(far).changes == () and compared(far, time=None).changes == ()
+
+
+def test_a_change_says_in_which_pieces_it_was_found():
+    late = NEW.with_columns(
+        pl.when(pl.col("at") >= datetime(2024, 4, 7, tzinfo=UTC)).then(pl.col("amount") * 100).otherwise("amount")
+    )
+    [change] = compared(late).alarms
+    assert change.pieces[0] == "2024-04-07" and change.expected < 30 < change.value
+
+
+def test_large_tables_are_summarised_and_told_the_same():
+    random = np.random.default_rng(5)
+
+    def rows(count: int) -> pl.DataFrame:
+        return pl.DataFrame({"x": random.normal(0, 1, count), "k": random.integers(0, 40, count)})
+
+    old, new = rows(900_000), rows(200_000)
+    assert headwater.compare(old, new, clock=CLOCK).changes == ()
+    moved = headwater.compare(old, new.with_columns(pl.col("x") * 2.54), clock=CLOCK)
+    assert [change.column for change in moved.alarms] == ["x"]
+
+
+def test_every_kind_of_table_can_be_compared():
+    changed = NEW.with_columns(pl.col("amount") * 100)
+    frames = {"old": OLD.to_pandas(), "new": changed.to_pandas()}
+    assert isinstance(frames["old"], pd.DataFrame)
+    pandas = headwater.compare(frames["old"], frames["new"], clock=CLOCK)
+    with duckdb.connect() as base:
+        base.register("old", OLD.to_arrow())
+        base.register("new", changed.to_arrow())
+        duck = headwater.compare(base.sql("from old"), base.sql("from new"), clock=CLOCK)
+    arrow = headwater.compare(OLD.to_arrow(), changed.to_arrow(), clock=CLOCK)
+    assert pandas.as_dict()["changes"] == arrow.as_dict()["changes"] == duck.as_dict()["changes"]
+    assert arrow.alarms[0].column == "amount"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param({"x": []}, id="empty"),
+        pytest.param({"x": [1.0]}, id="one row"),
+        pytest.param({"x": [None] * 100}, id="all null"),
+        pytest.param({"x": [math.nan] * 100}, id="all NaN"),
+        pytest.param({"x": [math.inf, -math.inf] * 50}, id="infinite"),
+        pytest.param({"x": [7] * 100}, id="constant"),
+        pytest.param({"x": [2**63 - 1, -(2**63)] * 50}, id="huge"),
+        pytest.param({"x": [-0.0, 0.0] * 50}, id="zeros"),
+        pytest.param({"x": [[1], [2]] * 50}, id="nested"),
+        pytest.param({"": [1] * 100}, id="no name"),
+        pytest.param({"a.b": [1, 2] * 50}, id="a dot"),
+        pytest.param({"<script>": ["<img onerror=x>", "&"] * 50}, id="markup"),
+    ],
+)
+def test_odd_tables_compare_with_themselves_and_are_drawn(rows):
+    found = headwater.compare(rows, rows, clock=CLOCK)
+    assert found.changes == () and str(found)
+    page = found._repr_html_()
+    assert "<img" not in page and "NaN" not in page.replace("NaN, infinite", "") and "<script" not in page
+    made = headwater.profile(rows)
+    assert str(made) and made._repr_html_().startswith("<div")
+
+
+def test_inputs_are_checked():
+    with pytest.raises(UnknownName):
+        compared(NEW, key="ordre")
+    with pytest.raises(UnknownName):
+        headwater.compare(OLD, NEW, columns=["ammount"])
+    with pytest.raises(UsageError):
+        headwater.compare(OLD, None)
+
+
+def test_columns_can_be_chosen():
+    changed = NEW.with_columns(pl.col("amount") * 100, pl.col("items") * 100)
+    found = compared(changed, columns=["items", "country"], time=None)
+    assert list(found.current.columns) == ["items", "country"]
+    assert [change.column for change in found.alarms] == ["items"]
+
+
+def test_pages_are_written_whole(tmp_path):
+    found = compared(NEW.with_columns(pl.col("amount") * 100))
+    page = found.save(tmp_path / "deep" / "comparison.html").read_text()
+    assert page.startswith("<!doctype html>") and "amount" in page and "http" not in page.replace("http-equiv", "")
+    assert headwater.profile(OLD, name="orders").save(tmp_path / "profile.html").exists()
+
+
+def test_text_tells_the_gravest_first():
+    text = str(compared(NEW.with_columns(pl.col("amount") * 100)))
+    assert "alarm" in text.splitlines()[2] and "amount" in text.splitlines()[2]
+    assert "looks like: unit" in text
+    assert "As it was" in str(compared(NEW))
