@@ -11,6 +11,7 @@ from headwater.app.arrival import normal_keys
 from headwater.app.line import Line
 from headwater.app.profiling import parents_of, profile_of
 from headwater.app.running import Run, contract_results
+from headwater.app.watching import watched
 from headwater.core.assets import Asset, Mechanism
 from headwater.core.errors import CorruptTable, HeadwaterError, OutsideError
 from headwater.core.project import Model
@@ -145,6 +146,7 @@ OF_DELIVERIES: Mapping[str, Callable[[Line, str, Delivery, Mapping[str, Delivery
     "contract": _checks,
     "schema": _schema,
     "profile": _profiles,
+    "watch": watched,
 }
 """What is measured of each delivery, by the type of evidence, given its run's other deliveries."""
 

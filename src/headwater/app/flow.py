@@ -13,6 +13,7 @@ from headwater.app.line import Line
 from headwater.app.profiling import vocabulary
 from headwater.app.remedying import verify
 from headwater.app.running import Run, run
+from headwater.app.watching import unmuted
 from headwater.core.ports import Entry
 from headwater.core.records import Evidence, Finding, Verdict
 from headwater.observe.monitors import evaluate
@@ -84,7 +85,7 @@ def finish(line: Line, delivered: Run) -> None:
 def watch(line: Line, evidence: list[Evidence]) -> list[Finding]:
     """Let every monitor look at new evidence; what an approved change explains wakes nobody."""
     findings = evaluate(evidence, line.state.history, line.calendar, line.services.clock.now())
-    return explained(line, evidence, findings)
+    return explained(line, evidence, unmuted(line, findings))
 
 
 def accept(line: Line, delivered: Run) -> None:

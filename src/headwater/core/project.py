@@ -7,6 +7,7 @@ returns a frame. Each method works as a decorator and as a call on a function th
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -15,6 +16,7 @@ from typing import Any, Literal
 from headwater.core.assets import Asset, Layer, Read
 from headwater.core.errors import ProjectInvalid, UnknownName
 from headwater.core.names import NAME, Ref
+from headwater.core.watches import Watch
 from headwater.core.windows import Calendar
 
 Function = Callable[..., Any]
@@ -149,6 +151,8 @@ class Project:
     assets: dict[str, Asset] = field(default_factory=dict, init=False)
     functions: dict[str, Function] = field(default_factory=dict, init=False)
     models: dict[str, Model] = field(default_factory=dict, init=False)
+    watches: dict[str, Watch] = field(default_factory=dict, init=False)
+    muted: list[tuple[str, str]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -300,6 +304,42 @@ class Project:
         self.functions[model.served] = serve or _as_they_are
         self.functions[model.predictions] = score
         return model
+
+    def monitor(
+        self,
+        dataset: str,
+        measure: Function | None = None,
+        *,
+        metric: str = "",
+        name: str | None = None,
+        by: str = "",
+        low: float | None = None,
+        high: float | None = None,
+        limit: float = 2.0,
+        severity: Literal["alarm", "notice"] = "notice",
+    ) -> Any:
+        """Watch a number of a dataset beside what is watched anyway.
+
+        Either a metric of its profile, ``project.monitor("orders", metric="null_share.email", high=0.02)``, or, as a
+        decorator, a function of a window's rows. See `Watch` for the rest.
+        """
+        if dataset not in self.assets:
+            raise UnknownName.of("dataset", dataset, self.assets)
+
+        def add(made: Function | None) -> Any:
+            called = name or (_name_of(made) if made else f"{dataset}_{re.sub('[^a-z0-9]+', '_', metric.lower())}")
+            if called in self.watches:
+                raise ProjectInvalid(f"monitor `{called}` is defined twice", hint="give one of them name=")
+            self.watches[called] = Watch(called, dataset, made, metric, by, low, high, limit, severity)
+            return made
+
+        return add(measure) if metric or measure is not None else add
+
+    def mute(self, dataset: str, *metrics: str) -> None:
+        """Stop findings on metrics of a dataset: names as in findings, with ``*`` for any, e.g. ``*.updated_at``."""
+        if dataset not in self.assets:
+            raise UnknownName.of("dataset", dataset, self.assets)
+        self.muted += [(dataset, metric) for metric in metrics]
 
     def replace(self, name: str, function: Function) -> None:
         """Deploy new code for an asset: a changed feed for a source, a changed function for anything else.

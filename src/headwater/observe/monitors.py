@@ -18,6 +18,7 @@ from headwater.observe.outcome import BusinessMonitor, LabelMonitor, Performance
 from headwater.observe.parity import MechanismMonitor, ReleaseMonitor
 from headwater.observe.schema import SchemaMonitor
 from headwater.observe.structure import StructureMonitor
+from headwater.observe.watch import WatchMonitor
 
 
 class Monitor(Protocol):
@@ -42,6 +43,7 @@ MONITORS: tuple[Monitor, ...] = (
     SchemaMonitor(),
     StructureMonitor(),
     DistributionMonitor(),
+    WatchMonitor(),
     MechanismMonitor(),
     ReleaseMonitor(),
     PerformanceMonitor(),

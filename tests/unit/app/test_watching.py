@@ -1,0 +1,136 @@
+"""What a project declares is watched in every window; what it mutes wakes nobody."""
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from headwater.app.workspace import Workspace
+from headwater.core.clock import SimulatedClock
+from headwater.core.errors import ProjectInvalid, UnknownName
+from headwater.core.project import Project
+
+BAD = "2024-02-01"
+COUNTRIES = ("PL", "DE", "DE", "DE")
+
+
+def shop(change=lambda frame: frame) -> Project:
+    """Forty orders a day from two countries; `change` is what happens to them from `BAD` on."""
+    project = Project("shop")
+
+    @project.source(key=["order"], time="at")
+    def orders(window):
+        days = [window.start + timedelta(days=n) for n in range((window.end - window.start).days)]
+        rows = [
+            {
+                "order": f"{day:%j}-{n}",
+                "at": day,
+                "amount": 20.0 + (day.day * 7 + n) % 11,
+                "country": "DE" if n % 4 else "PL",
+            }
+            for day in days
+            for n in range(40)
+        ]
+        frame = pl.DataFrame(rows)
+        return change(frame) if f"{window.start:%Y-%m-%d}" >= BAD else frame
+
+    return project
+
+
+def ran(project: Project, folder) -> list[dict]:
+    """Learn January, then run one day; return its findings."""
+    workspace = Workspace.of(project, folder, SimulatedClock(datetime(2024, 2, 3, tzinfo=UTC)))
+    workspace.run_range("2024-01-01", "2024-01-31")
+    workspace.run(BAD)
+    return [item for item in workspace.line.state.findings.get(BAD, ())]
+
+
+def half_price_in_poland(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(amount=pl.when(pl.col("country") == "PL").then(pl.col("amount") / 2).otherwise("amount"))
+
+
+def test_a_declared_function_is_watched_by_segment_against_its_own_history(tmp_path):
+    project = shop(half_price_in_poland)
+
+    @project.monitor("orders", by="country", severity="alarm")
+    def average_order(orders):
+        return orders["amount"].mean()
+
+    [found] = [item for item in ran(project, tmp_path) if item.monitor == "watch"]
+    assert (found.metric, found.severity) == ("average_order[PL]", "alarm")
+    assert found.value == pytest.approx(found.expected / 2, rel=0.1) and found.score > 2
+
+
+@pytest.mark.parametrize(("high", "alarms"), [(30, []), (28, ["orders_q95_amount"])])
+def test_a_metric_is_held_to_its_bounds_from_the_first_window(tmp_path, high, alarms):
+    project = shop()
+    project.monitor("orders", metric="q95.amount", high=high, severity="alarm")
+    workspace = Workspace.of(project, tmp_path, SimulatedClock(datetime(2024, 2, 3, tzinfo=UTC)))
+    workspace.run(BAD)
+    found = workspace.line.state.findings.get(BAD, ())
+    assert [item.metric for item in found if item.severity == "alarm"] == alarms
+
+
+def test_an_alarm_of_a_watch_opens_an_incident_and_the_line_goes_on(tmp_path):
+    project = shop()
+    project.monitor("orders", metric="rows", low=50, name="enough_orders", severity="alarm")
+    workspace = Workspace.of(project, tmp_path, SimulatedClock(datetime(2024, 2, 3, tzinfo=UTC)))
+    workspace.run_range("2024-01-01", "2024-01-31")
+    answer = workspace.run(BAD)
+    assert answer["failed"] == [] and len(workspace.incidents()) == 1
+    assert "enough_orders is 40, at least 50" in str(answer["alarms"])
+
+
+@pytest.mark.parametrize(
+    ("measure", "said"),
+    [
+        (lambda orders: orders["nothing"].sum(), "nothing"),
+        (lambda orders: "many", "returned str, not a number"),
+        (lambda orders: 1 / 0, "ZeroDivisionError"),
+    ],
+    ids=["no column", "no number", "an error"],
+)
+def test_a_watch_that_cannot_be_measured_says_so(tmp_path, measure, said):
+    project = shop()
+    project.monitor("orders", measure, name="broken")
+    [found] = [item for item in ran(project, tmp_path) if item.severity == "alarm"]
+    assert (found.monitor, found.metric) == ("unmeasured", "broken") and said in found.detail
+
+
+def test_nothing_is_found_where_nothing_can_be_measured(tmp_path):
+    project = shop()
+    project.monitor("orders", lambda orders: None, name="absent", high=0)
+    project.monitor("orders", lambda orders: float("nan"), name="undefined", high=0)
+    assert [item for item in ran(project, tmp_path) if item.monitor in ("watch", "unmeasured")] == []
+
+
+def test_muted_metrics_wake_nobody_and_others_still_do(tmp_path):
+    def ten_times(frame):
+        return frame.with_columns(pl.col("amount") * 10, country=pl.lit("XX"))
+
+    loud, quiet = shop(ten_times), shop(ten_times)
+    quiet.mute("orders", "*.amount")
+    heard = {item.metric.partition(".")[2] for item in ran(loud, tmp_path / "loud") if item.monitor != "signature"}
+    still = {item.metric.partition(".")[2] for item in ran(quiet, tmp_path / "quiet") if item.monitor != "signature"}
+    assert {"amount", "country"} <= heard
+    assert "amount" not in still and "country" in still
+
+
+def test_declarations_are_checked_where_they_are_made():
+    project = shop()
+    for wrong in (
+        {"metric": "rows", "low": 3, "high": 1},
+        {"metric": "rows", "limit": 0},
+        {"metric": "rows", "severity": "fatal"},
+        {"metric": "rows", "name": "No Name"},
+        {"measure": len, "metric": "rows", "name": "both"},
+    ):
+        with pytest.raises(ProjectInvalid):
+            project.monitor("orders", **wrong)
+    project.monitor("orders", metric="rows")
+    with pytest.raises(ProjectInvalid, match="twice"):
+        project.monitor("orders", metric="rows")
+    with pytest.raises(UnknownName):
+        project.monitor("ordres", metric="rows")
+    with pytest.raises(UnknownName):
+        project.mute("ordres", "*")
