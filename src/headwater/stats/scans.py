@@ -19,7 +19,7 @@ from headwater.stats.moments import Moments
 from headwater.stats.sketches import EXACT_LIMIT, KEPT, REGISTERS, Frequencies, hash_text, mix, registers
 
 # Every row among the first is counted for the most frequent numbers, then one in so many.
-SAMPLED_FROM, SAMPLED_EVERY = 1 << 16, 64
+SAMPLED_FROM, SAMPLED_EVERY = 1 << 14, 128
 LEARNED_ROWS = 1 << 15
 _SIGN = np.uint64(1 << 63)
 
@@ -204,13 +204,23 @@ def scan_numbers(start: ColumnSummary, piece: Piece) -> ColumnSummary:
     counted = {"rows": rows, "nulls": nulls, "nans": nans, "infinities": infinities}
     if not len(values):
         return start.with_(**counted)
+    table = None if grid.kind == "values" else sampled(values, places)
+    return summary_of_numbers(start, values).with_(**counted, table=table)
+
+
+def summary_of_numbers(start: ColumnSummary, values: npt.NDArray[Any]) -> ColumnSummary:
+    """Make a summary of finite numbers; the most frequent are left to the caller."""
+    grid, whole = start.grid, start.field.is_whole
+    assert grid is not None
+    if not len(values):
+        return start
     cells = grid.cell(values)
     outside = values[cells == 0]
     keys, times = np.unique(grid.outer(outside), return_counts=True)
     hashed = outside if grid.kind == "values" else values
     low, high = values.min(), values.max()
     return start.with_(
-        **counted,
+        rows=len(values),
         zeros=int((values == -start.field.shift).sum()),
         low=int(low) if whole else float(low) + 0.0,
         high=int(high) if whole else float(high) + 0.0,
@@ -218,7 +228,6 @@ def scan_numbers(start: ColumnSummary, piece: Piece) -> ColumnSummary:
         outer=dict(zip(keys.tolist(), times.tolist(), strict=True)),
         moments=moments_of(hashed),
         registers=registers(mix(hashed if whole else hashed + 0.0)),
-        table=None if grid.kind == "values" else sampled(values, places),
     )
 
 

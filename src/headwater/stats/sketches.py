@@ -18,6 +18,7 @@ REGISTERS = 1 << PRECISION
 EXACT_LIMIT = 4096
 KEPT = 256
 FIRST, SECOND = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
+SALT = 0xA0761D6478BD642F  # keeps zero, the most frequent number, from the hash zero
 _MASK = (1 << 64) - 1
 Value = Any
 
@@ -25,7 +26,7 @@ Value = Any
 def mix(bits: npt.NDArray[Any]) -> Hashes:
     """Hash 64-bit patterns, one to one."""
     with np.errstate(over="ignore"):
-        h: Hashes = bits.view(np.uint64) * np.uint64(FIRST)
+        h: Hashes = (bits.view(np.uint64) ^ np.uint64(SALT)) * np.uint64(FIRST)
         h ^= h >> np.uint64(32)
         h *= np.uint64(SECOND)
     return h

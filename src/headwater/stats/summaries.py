@@ -23,6 +23,7 @@ __all__ = ["ColumnSummary", "Grid", "Lengths", "Summary", "summarise"]
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 _GROUP = 1 << 21  # rows of a column that are summarised in one go
 _IN_FLIGHT = 2
+_COMPILED_FROM = 3_000_000  # rows times columns
 Scan = Callable[[ColumnSummary, Sequence[Piece]], ColumnSummary]
 
 
@@ -210,7 +211,12 @@ def _start(field: Field, like: Summary | None, pieces: Sequence[Piece]) -> Colum
 
 
 def _form(fields: Sequence[Field], first: Sequence[Batch]) -> Scan:
-    return scan
+    """Take the compiled kernels where numpy would need longer than it takes to load them."""
+    if len(fields) * sum(batch.rows for batch in first) < _COMPILED_FROM:
+        return scan
+    from headwater.stats.compiled import scan as compiled_scan
+
+    return compiled_scan
 
 
 def _run(
