@@ -87,8 +87,8 @@ class Evidence(Stored):
     restores normality), ``replay`` (what a hop holds with the culprit repaired), ``elimination`` (how much of what is
     wrong downstream came in by a source), ``performance``, ``estimate`` (performance expected before labels),
     ``fairness`` (gaps between groups), ``segment`` (parts of the rows that do worse than they did), ``latency``,
-    ``calibration`` (confidence and reliability), ``business``, ``unmeasured``, ``watch`` (declared numbers), ``schema``, ``vocabulary``, ``arrival``
-    (landing of a dataset) or ``verification``.
+    ``calibration`` (confidence and reliability), ``business``, ``unmeasured``,
+    ``watch`` (declared numbers), ``schema``, ``vocabulary``, ``arrival`` (landing of a dataset) or ``verification``.
     ``values`` maps a metric's name to its number or a small plain structure.
     """
 
