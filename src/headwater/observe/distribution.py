@@ -24,6 +24,7 @@ EXTREME = 4.0
 """Exceedance of a whole column from which it wakes somebody."""
 _REPEAT = 10.0
 _DISCOVERIES = 0.1  # wanted false discovery rate among the columns of a window
+_CLOCKED = ("min_hours", "max_hours", "offset", "offset_wall")  # one odd row sets them: they jump and never drift
 _BODY = ("mean", "q25", "q50", "q75")
 
 
@@ -45,16 +46,12 @@ class DistributionMonitor:
         return [finding for item in evidence if item.type == "profile" for finding in self._table(item, history, now)]
 
     def _table(self, item: Evidence, history: History, now: datetime) -> list[Finding]:
-        scores = {
-            metric: score
-            for metric, score in history.scores(item).items()
-            if metric.split(".", 1)[0] not in DIRECTIONS and score.r > 0
-        }
+        scores = {metric: score for metric, score in history.scores(item).items() if score.r > 0}
         baseline = history.baseline(item.type, item.subject, item.window)
         drifting = {metric for metric in _drifting(scores) if self._is_news(item, metric, scores[metric], history)}
         columns: dict[str, list[str]] = defaultdict(list)
         for metric, score in scores.items():
-            if score.r > LIMIT or metric in drifting:
+            if (score.r > LIMIT and metric.split(".", 1)[0] not in DIRECTIONS) or metric in drifting:
                 columns[metric.partition(".")[2]].append(metric)
         found = []
         for metrics in columns.values():
@@ -116,7 +113,7 @@ def _extreme(column: str, scores: Mapping[str, Score], baseline: Baseline) -> bo
 
 
 def _drifting(scores: dict[str, Score]) -> set[str]:
-    names = list(scores)
+    names = [name for name in scores if name.split(".", 1)[0] not in _CLOCKED]
     evidence = np.array([scores[name].evidence for name in names])
     chosen = e_bh(evidence, _DISCOVERIES) & (evidence >= DRIFT)
     return {name for name, kept in zip(names, chosen, strict=True) if kept}
