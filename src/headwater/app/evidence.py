@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from headwater.app.arrival import normal_keys
+from headwater.app.declared import watched
 from headwater.app.line import Line
 from headwater.app.profiling import parents_of, profile_of
 from headwater.app.running import Run, contract_results
-from headwater.app.watching import watched
 from headwater.core.assets import Asset, Mechanism
 from headwater.core.errors import CorruptTable, HeadwaterError, OutsideError
 from headwater.core.project import Model

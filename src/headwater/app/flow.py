@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from headwater.app.approving import explained
+from headwater.app.declared import unmuted
 from headwater.app.estimating import estimates
 from headwater.app.evidence import measure, on_probation
 from headwater.app.judging import look_for_signatures, merge_causes, open_or_merge, triage
@@ -13,7 +14,6 @@ from headwater.app.line import Line
 from headwater.app.profiling import vocabulary
 from headwater.app.remedying import verify
 from headwater.app.running import Run, run
-from headwater.app.watching import unmuted
 from headwater.core.ports import Entry
 from headwater.core.records import Evidence, Finding, Verdict
 from headwater.observe.monitors import evaluate

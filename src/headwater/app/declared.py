@@ -1,0 +1,98 @@
+"""Measure what the project declares to be watched, and leave out what it declares not to be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import polars as pl
+
+from headwater.app.line import Line
+from headwater.app.profiling import known
+from headwater.core.errors import HeadwaterError, OutsideError, ProjectInvalid, UnknownName
+from headwater.core.records import Evidence, Finding
+from headwater.core.watches import Watch
+from headwater.core.windows import Window
+from headwater.dataops.delivery import Delivery
+from headwater.stats.profile import profile
+
+SEGMENTS = 50
+"""Values of a column that are watched for themselves: the most frequent ones."""
+
+
+def watched(line: Line, name: str, delivery: Delivery, delivered: Mapping[str, Delivery]) -> Iterable[Evidence]:
+    """Measure the watches of a delivered dataset, window by window."""
+    watches = [watch for watch in line.project.watches.values() if watch.dataset == name]
+    if not watches or delivery.state != "COMPLETE" or delivery.frame is None:
+        return
+    ranged = ".." in delivery.window.key
+    for key, frame in (delivery.pieces if ranged else {delivery.window.key: delivery.frame}).items():
+        yield from _window(line, name, frame, line.calendar.window(key), watches)
+
+
+def _window(line: Line, name: str, frame: pl.DataFrame, window: Window, watches: Sequence[Watch]) -> Iterator[Evidence]:
+    values: dict[str, object] = {}
+    time = line.services.clock.now()
+    for watch in watches:
+        try:
+            values |= {
+                f"{watch.name}{segment}": number
+                for segment, rows in _segments(watch, frame)
+                if (number := _measured(line, watch, rows, window)) is not None
+            }
+        except OutsideError:
+            raise
+        except Exception as error:
+            said = error.message if isinstance(error, HeadwaterError) else f"{type(error).__name__}: {error}"
+            yield Evidence(
+                type="unmeasured",
+                subject=line.ref(name),
+                window=window.key,
+                values={"metric": watch.name, "error": f"monitor `{watch.name}` cannot be measured: {said}"},
+                time=time,
+            )
+    if values:
+        values["rules"] = {watch.name: _rule(watch) for watch in watches}
+        yield Evidence(type="watch", subject=line.ref(name), window=window.key, values=values, time=time)
+
+
+def _segments(watch: Watch, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    if not watch.by:
+        yield "", frame
+        return
+    if watch.by not in frame.columns:
+        raise UnknownName.of("column", watch.by, frame.columns)
+    counts = frame[watch.by].drop_nulls().value_counts(sort=True)[:SEGMENTS]
+    for value in counts[watch.by].to_list():
+        yield f"[{value}]", frame.filter(pl.col(watch.by) == value)
+
+
+def _measured(line: Line, watch: Watch, frame: pl.DataFrame, window: Window) -> float | None:
+    if watch.measure is None:
+        asset = line.assets[watch.dataset]
+        return profile(frame, window=window, key=asset.key, known=known(line, asset)).get(watch.metric)
+    value = watch.measure(frame)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ProjectInvalid(f"it returned {type(value).__name__}, not a number")
+    return float(value) if math.isfinite(value) else None
+
+
+def _rule(watch: Watch) -> dict[str, object]:
+    return {"low": watch.low, "high": watch.high, "limit": watch.limit, "severity": watch.severity}
+
+
+def unmuted(line: Line, findings: Iterable[Finding]) -> list[Finding]:
+    """Leave out findings on metrics that the project declares not to matter; breaks of delivery cannot be muted."""
+    muted = {(line.ref(dataset), pattern) for dataset, pattern in line.project.muted}
+    return [
+        finding
+        for finding in findings
+        if finding.monitor not in _MUTABLE
+        or not any(finding.subject == subject and fnmatchcase(finding.metric, pattern) for subject, pattern in muted)
+    ]
+
+
+_MUTABLE = ("schema", "structure", "distribution")
