@@ -14,6 +14,7 @@ LEAST = 20
 """Pieces of the reference below which no band can be drawn: a monitor needs 14 to warm up."""
 MOST = 60
 LOOKED_AT = 200
+_CUT_SHORT = 0.05  # of a window, by which it must end earlier than any before it to count as still open
 _BLOCKS = Calendar()
 _FIRST_BLOCK = "2000-01-01"
 
@@ -86,7 +87,10 @@ def cut(reference: pl.DataFrame, current: pl.DataFrame, time: str | None, calend
         why = f"{len(old)} windows of the reference are too few for a band, so its rows are taken by `{time}` instead"
         return _blocks(reference.sort(time, maintain_order=True), current.sort(time, maintain_order=True), why)
     unit = "day" if calendar.every == "1d" else "hour"
-    return Cut(old, new, calendar, unit, f"{len(old)} {unit}s of the reference say what is usual")
+    basis = f"{len(old)} {unit}s of the reference say what is usual"
+    if len(new) > 1 and _is_open(new[-1], old, time):
+        new, basis = new[:-1], f"{basis}; {new[-1].label} is not over and gets no verdict"
+    return Cut(old, new, calendar, unit, basis)
 
 
 def _named(reference: pl.DataFrame, current: pl.DataFrame) -> tuple[tuple[pl.DataFrame, str], ...]:
@@ -105,6 +109,19 @@ def _windows(frame: pl.DataFrame, time: str, calendar: Calendar, what: str) -> t
     keyed = known.with_columns(_key(time, kind, calendar).alias("\x00window"))
     parts = keyed.sort("\x00window", maintain_order=True).partition_by("\x00window", as_dict=True, include_key=False)
     return tuple(Piece(calendar.window(str(key)), part, str(key)) for (key,), part in parts.items())
+
+
+def _is_open(last: Piece, past: Sequence[Piece], time: str) -> bool:
+    """Tell whether the newest window ends long before windows usually do: it is still filling up."""
+    if last.frame.schema[time] == pl.Date:
+        return False
+
+    def left(piece: Piece) -> float:
+        newest = piece.frame.select(pl.col(time).dt.timestamp("us").max()).item() / 1e6
+        return piece.window.end.timestamp() - float(newest)
+
+    length = (last.window.end - last.window.start).total_seconds()
+    return left(last) > max(left(piece) for piece in past) + _CUT_SHORT * length
 
 
 def _key(time: str, kind: object, calendar: Calendar) -> pl.Expr:

@@ -31,6 +31,16 @@ def test_days_are_local_days():
     assert {piece.frame.height for piece in found.reference} == {24} and found.reference[0].label == "2024-01-01"
 
 
+def test_a_window_that_is_not_over_gets_no_verdict():
+    hours = pl.datetime_range(datetime(2024, 1, 1), datetime(2024, 2, 10, 9), "10m", eager=True)
+    frame = pl.DataFrame({"at": hours})
+    found = cut(frame[: 144 * 30], frame[144 * 30 :], "at", DAYS)
+    assert found.current[-1].label == "2024-02-09" and "2024-02-10 is not over" in found.basis
+    late = frame.filter((pl.col("at").dt.hour() < 23) | (pl.col("at").dt.day() % 3 > 0))
+    ended = cut(late[: 144 * 30 - 60], late[144 * 30 - 60 : -60], "at", DAYS)
+    assert ended.current[-1].label == "2024-02-09", "windows that end an hour early at times are over"
+
+
 def test_a_short_reference_is_cut_into_blocks_in_the_order_of_time():
     old = daily(date(2024, 1, 1), 5, rows=100).reverse()
     found = cut(old, daily(date(2024, 1, 6), 1, rows=10), "day", DAYS)
