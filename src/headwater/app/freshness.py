@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from headwater.app.line import Line
+from headwater.core.windows import Window
 from headwater.dataops.contract_times import awaited, due
 from headwater.observe.arrival import overdue, usual_hours
 
@@ -26,22 +27,36 @@ def freshness(line: Line, name: str) -> dict[str, Any]:
     newest = _newest(line, name)
     if newest is None:
         return {"state": "never delivered", "awaited": None, "due": None, "told": "never delivered"}
-    subject, history, calendar = line.ref(name), line.state.history, line.calendar
-    window = awaited(line.contracts.get(name), calendar, calendar.window(newest))
-    moment = due(line.contracts.get(name), calendar, window, line.assets[name].lag)
-    if moment is None:
-        hours = usual_hours(history, subject, calendar, window.key)
-        moment = None if hours is None else window.end + timedelta(hours=hours)
+    window, moment = expected(line, name)
+    assert window is not None
     if moment is None:
         return {"state": "unknown", "awaited": window.key, "due": None, "told": "unknown: no deadline"}
-    late = overdue({(subject, window.key): moment}, history, calendar, line.services.clock.now())
-    local = moment.astimezone(ZoneInfo(calendar.timezone))
+    now = line.services.clock.now()
+    late = overdue({(line.ref(name), window.key): moment}, line.state.history, line.calendar, now)
+    local = moment.astimezone(ZoneInfo(line.calendar.timezone))
     return {
         "state": "late" if late else "fresh",
         "awaited": window.key,
         "due": moment.isoformat(),
         "told": f"late since {local:%Y-%m-%d %H:%M}" if late else "fresh",
     }
+
+
+def expected(line: Line, name: str) -> tuple[Window | None, datetime | None]:
+    """Return the window of a dataset that is awaited and when it is due; None before anything was delivered.
+
+    It is due by its contract, else after the hours that deliveries have taken here; None where neither says.
+    """
+    newest = _newest(line, name)
+    if newest is None:
+        return None, None
+    contract, calendar = line.contracts.get(name), line.calendar
+    window = awaited(contract, calendar, calendar.window(newest))
+    moment = due(contract, calendar, window, line.assets[name].lag)
+    if moment is None:
+        hours = usual_hours(line.state.history, line.ref(name), calendar, window.key)
+        moment = None if hours is None else window.end + timedelta(hours=hours)
+    return window, moment
 
 
 def _newest(line: Line, name: str) -> str | None:

@@ -17,7 +17,7 @@ from headwater.core.ports import Entry
 from headwater.core.project import Model
 from headwater.core.records import Evidence, Finding, Verdict
 from headwater.mlops.outcome import row_costs
-from headwater.triage.case import Case, Diagnosed, Failed
+from headwater.triage.case import REALISED, Case, Diagnosed, Failed
 from headwater.triage.chain import Keep
 from headwater.triage.collapsing import admitted, collapse, merging
 from headwater.triage.incidents import Incident, move
@@ -150,7 +150,7 @@ def _settled(line: Line, finding: Finding) -> bool:
 
     It must not open a second one after the first was remedied.
     """
-    if finding.monitor not in ("performance", "business"):
+    if finding.monitor not in (*REALISED, "business"):
         return False
     for incident in line.state.incidents.all():
         verdict = incident.verdict
@@ -169,6 +169,7 @@ def triage(line: Line, incident: Incident, run: str) -> Verdict:
         line.record([move(incident, "triaging", incident.window, time)])
         incident = line.state.incidents.get(incident.id)
     measured: list[Evidence] = []
+    run = max(run, incident.window)  # a window that never came is known by the clock before any run reaches it
     verdict = judge(case(line, incident, run, measured.append), time, measured.append)
     line.record(
         [
@@ -202,16 +203,27 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None) 
                     signed = _signature(line, name, key, again.values(keys[0], True))
                     keep(signed)
                     diagnosed_at[(name, key)] = replace(again, evidence=signed.id)
-            findings += [
+            told = [
                 item for item in line.state.findings.get(key, ())
                 if item.subject in (line.ref(name), line.blame(name)) and item not in findings
             ]  # fmt: skip
+            findings += told
+            absent = next((item for item in told if (item.monitor, item.metric) == ("arrival", "missing")), None)
+            if absent is not None and arrival is None:
+                failed[name] = Failed(key, absent.detail, False, absent.id)
     for model in line.project.models.values():
         subject = line.project.ref(model.name, "model")
         lag = line.assets[model.labels].lag
         for key in windows:
             own = line.calendar.shift(line.calendar.window(key), -lag).key
             findings += [item for item in line.state.findings.get(own, ()) if item.subject == subject]
+    ours = {item for name in line.assets for item in (line.ref(name), line.blame(name))}
+    ours |= {line.project.ref(name, "model") for name in line.project.models}
+    foreign = {incident.subject, *incident.subjects} - ours
+    findings += [
+        item for key in windows for item in line.state.findings.get(key, ())
+        if item.subject in foreign and item not in findings
+    ]  # fmt: skip
     findings = [item for item in findings if not line.state.history.settled(item.id)]
     findings = explained(line, tests.values(), [_unless_approved(tests.values(), item) for item in findings])
     related = {incident.subject, *incident.subjects}

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from headwater.app import accepting, approving, auditing, closing, flow, lifecycle, remedying
+from headwater.app import accepting, approving, auditing, closing, expecting, flow, lifecycle, remedying
 from headwater.app.config import find, load_config
 from headwater.app.freshness import freshness
 from headwater.app.init import init
@@ -21,6 +21,7 @@ from headwater.core.names import Ref
 from headwater.core.ports import Entry
 from headwater.core.project import Model, Project
 from headwater.core.records import Side
+from headwater.observe.intake import parse
 from headwater.observe.trace import trace as trace_of
 from headwater.triage.incidents import Incident
 
@@ -378,6 +379,22 @@ class Workspace:
                 }
             )
         return found
+
+    def arrivals(self, record: bool = False) -> dict[str, Any]:
+        """Say by the clock and the events alone what is late, missing or out of sequence, of foreign jobs too.
+
+        With ``record`` its alarms are recorded and open incidents, for a scheduler to call now and then.
+        """
+        self.line.refresh()
+        return expecting.arrivals(self.line, record=record)
+
+    def receive(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Take in one OpenLineage event of a foreign job; what is wrong with it is said and nothing is recorded."""
+        parsed = parse(event)
+        job = parsed.get("job") or parsed["dataset"]
+        subject = f"job:{job['namespace']}/{job['name']}"
+        (record,) = self.line.record([Entry("event", subject, dict(parsed), self.line.services.clock.now())])
+        return {"event": record.id, "subject": subject}
 
     def audit(self, deep: bool = False) -> dict[str, Any]:
         """Verify the evidence ledger from the first record to the last, and that all it acknowledges is there."""

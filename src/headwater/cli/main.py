@@ -38,6 +38,7 @@ COMMANDS = (
     "close",
     "quarantine",
     "datasets",
+    "arrivals",
     "audit",
 )
 INTERRUPTED = 130

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from headwater.core.records import Evidence, Finding
-from headwater.core.windows import Calendar
+from headwater.core.windows import Calendar, Window
 from headwater.observe.history import History
 
 _SLACK_HOURS = 1.0
 _LEAST_SLACK = timedelta(minutes=5)
-_LANDINGS, _KEEP = 20, 1000
+LANDINGS, _KEEP = 20, 1000
 _QUANTILE = 0.99
 _FEW = 10.0  # a quantile of n deviations is too low for small n: bands are drawn wider by 10/n
 
@@ -75,31 +75,42 @@ def usual_hours(history: History, subject: str, calendar: Calendar, before: str)
     Returns:
         Hours; None while fewer than twenty windows have arrived.
     """
-    past = _landings(history, subject, calendar, before)
-    if len(past) < _LANDINGS:
-        return None
-    middle = _quantile(sorted(past), 0.5)
-    away = sorted(abs(hours - middle) for hours in past)
-    band = 2 * _quantile(away, _QUANTILE) * (1 + _FEW / len(away))
-    length = calendar.window(before).end - calendar.window(before).start
-    return max(*past, middle + band) + max(length / 24, _LEAST_SLACK).total_seconds() / 3600
-
-
-def _landings(history: History, subject: str, calendar: Calendar, before: str) -> list[float]:
-    """Return the landing lags in hours of the last windows that came in time and one by one."""
-    came: list[tuple[datetime, float, bool]] = []
+    found = []
     for window, values in sorted(history.arrivals(subject).items())[-_KEEP:]:
         hours = values.get("landed_hours")
         if window >= before or hours is None or values.get("backfill") or values.get("open"):
             continue
-        if values.get("state", "COMPLETE") != "COMPLETE":
-            continue
-        span = calendar.window(window)
-        landed = span.end + timedelta(hours=float(hours))
-        alone = not came or landed - came[-1][0] >= (span.end - span.start) / 2
+        if values.get("state", "COMPLETE") == "COMPLETE":
+            found.append((calendar.window(window), float(hours), history.in_alarm(subject, window)))
+    return latest(found, calendar.window(before))
+
+
+def latest(landings: Sequence[tuple[Window, float, bool]], window: Window) -> float | None:
+    """Return the hours after a window's end by which something usually happens, as in `usual_hours`.
+
+    Args:
+        landings: Window, hours after its end, and whether that was in alarm (then it is not learned), in order.
+        window: The window in question.
+    """
+    past = _in_time(landings)
+    if len(past) < LANDINGS:
+        return None
+    middle = _quantile(sorted(past), 0.5)
+    away = sorted(abs(hours - middle) for hours in past)
+    band = 2 * _quantile(away, _QUANTILE) * (1 + _FEW / len(away))
+    slack = max((window.end - window.start) / 24, _LEAST_SLACK)
+    return max(*past, middle + band) + slack.total_seconds() / 3600
+
+
+def _in_time(landings: Sequence[tuple[Window, float, bool]]) -> list[float]:
+    """Return the lags of what came one window after the other, not several at a stroke."""
+    came: list[tuple[datetime, float, bool]] = []
+    for window, hours, alarmed in landings:
+        landed = window.end + timedelta(hours=hours)
+        alone = not came or landed - came[-1][0] >= (window.end - window.start) / 2
         if not alone:
             came[-1] = (*came[-1][:2], False)
-        came.append((landed, float(hours), alone and not history.in_alarm(subject, window)))
+        came.append((landed, hours, alone and not alarmed))
     return [hours for _, hours, learned in came if learned]
 
 

@@ -52,6 +52,11 @@ class History:
         self.acceptances = Acceptances()
         self.accepted: str | None = None
 
+    @property
+    def holidays(self) -> frozenset[str]:
+        """Days that are a slot of their own."""
+        return self._slots.holidays
+
     def season(self, calendar: Calendar, holidays: Iterable[str] | None = None) -> None:
         """Set the calendar and holidays; what was learned by another calendar is learned anew."""
         days = self._slots.holidays if holidays is None else frozenset(holidays)

@@ -12,7 +12,7 @@ from headwater.core.assets import LAYERS, Read
 from headwater.core.clock import aware
 from headwater.core.errors import DataError, UnknownName
 from headwater.core.ports import Record
-from headwater.observe.runs import DatasetRun, Input, Runs, Touched, mapping
+from headwater.observe.runs import Course, DatasetRun, FailedTest, Input, Runs, Touched, mapping
 
 __all__ = ["DatasetRun", "Graph", "Input", "Node"]
 
@@ -192,6 +192,10 @@ class Graph:
         """Return every COMPLETE run that wrote this window, at or before ``known_at``, oldest first."""
         return self._runs.writers(self.node(ref).ref, window, known_at and aware(known_at))
 
+    def courses(self, besides: str) -> list[Course]:
+        """Return how the runs of all jobs went, those of one namespace aside, in order of appearance."""
+        return self._runs.courses(besides)
+
     def _add(self, event: Mapping[str, Any], time: datetime) -> None:
         if not event.get("job"):
             self._describe(event["dataset"], time)
@@ -210,6 +214,8 @@ class Graph:
                 facets=run.get("facets") or {},
                 inputs=inputs,
                 outputs=outputs,
+                namespace=event["job"]["namespace"],
+                tests=_failed_tests(event),
             )
         self._connect(read, wrote)
 
@@ -222,7 +228,8 @@ class Graph:
         version = mapping(facets.get("version")).get("datasetVersion")
         version = None if version is None else str(version)
         bare = self._note(kind, made["namespace"], name, None, facets, time)
-        touched = Touched(bare.ref, version, mapping(told.get("contents")), mapping(told.get("rows")))
+        rows = mapping(told.get("rows")) or _row_count(made)
+        touched = Touched(bare.ref, version, mapping(told.get("contents")), rows)
         if kind != "model" or version is None:
             return [touched]
         return [touched._replace(ref=self._note(kind, made["namespace"], name, version, facets, time).ref), touched]
@@ -300,6 +307,31 @@ def _reached(edges: Mapping[str, Mapping[str, None]], start: str) -> dict[str, s
                 came[following] = here
                 waiting.append(following)
     return came
+
+
+def _row_count(made: Mapping[str, Any]) -> Mapping[str, int]:
+    """The number of rows a foreign run says it wrote, of a window that it does not name."""
+    count = mapping(mapping(made.get("outputFacets")).get("outputStatistics")).get("rowCount")
+    return {"": count} if isinstance(count, int) else {}
+
+
+def _failed_tests(event: Mapping[str, Any]) -> list[FailedTest]:
+    """Collect the tests that an event says have failed, from the facets of its inputs and of its run."""
+    found = []
+    for made in event.get("inputs") or ():
+        ref = f"dataset:{made['namespace']}/{made['name']}"
+        for holder in ("inputFacets", "facets"):
+            told = mapping(mapping(made.get(holder)).get("dataQualityAssertions")).get("assertions")
+            for one in map(mapping, told if isinstance(told, list) else []):
+                if one.get("success") is False:
+                    name = str(one.get("name") or one.get("assertion") or "test")
+                    column = f" of {one['column']}" if one.get("column") else ""
+                    found.append(FailedTest(ref, f"{name}{column}", str(one.get("severity") or "error")))
+    told = mapping(mapping(event["run"].get("facets")).get("test")).get("tests")
+    for one in map(mapping, told if isinstance(told, list) else []):
+        if one.get("status") == "fail":
+            found.append(FailedTest("", str(one.get("name") or "test"), str(one.get("severity") or "error")))
+    return found
 
 
 def _owner(facet: Mapping[str, Any]) -> str:

@@ -64,12 +64,58 @@ class DatasetRun:
     facets: Mapping[str, Any]
 
 
+class FailedTest(NamedTuple):
+    """A test on a dataset that a run says has failed."""
+
+    ref: str
+    name: str
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How one run went: when it reached which state, what it read, wrote and tested.
+
+    Attributes:
+        run_id: UUID of the run.
+        namespace: Namespace of the job.
+        job: Job name.
+        state: COMPLETE, FAIL, ABORT, START, RUNNING or OTHER.
+        reached: When it first reached each state.
+        inputs: References of what it read.
+        outputs: What it wrote, by reference.
+        facets: The run's facets.
+        tests: Tests that failed in it.
+    """
+
+    run_id: str
+    namespace: str
+    job: str
+    state: str
+    reached: Mapping[str, datetime]
+    inputs: tuple[str, ...]
+    outputs: Mapping[str, Touched]
+    facets: Mapping[str, Any]
+    tests: tuple[FailedTest, ...]
+
+    @property
+    def began(self) -> datetime | None:
+        """When it started; None when no event says."""
+        return self.reached.get("START")
+
+    @property
+    def ended(self) -> datetime | None:
+        """When it came to its end; None while it runs."""
+        return self.reached[self.state] if self.state in ENDS else None
+
+
 @dataclass(slots=True)
 class _Run:
     """The events of one run, added up. ``reached``: when it first reached each state; ``seen``: answers given."""
 
     run_id: str
     job: str
+    namespace: str
     order: int
     newest: datetime
     state: str = "OTHER"
@@ -78,6 +124,7 @@ class _Run:
     inputs: dict[str, Touched] = field(default_factory=dict)
     outputs: dict[str, Touched] = field(default_factory=dict)
     seen: dict[str, DatasetRun] = field(default_factory=dict)
+    tests: dict[FailedTest, None] = field(default_factory=dict)
 
     @property
     def time(self) -> datetime:
@@ -111,12 +158,15 @@ class Runs:
         facets: Mapping[str, Any],
         inputs: Iterable[Touched],
         outputs: Iterable[Touched],
+        namespace: str = "",
+        tests: Iterable[FailedTest] = (),
     ) -> tuple[Iterable[str], Iterable[str]]:
         """Add an event to its run, and return the references of all that the run has read and written so far."""
         run = self._runs.get(run_id)
         if run is None:
-            run = self._runs[run_id] = _Run(run_id, job, len(self._runs), time)
+            run = self._runs[run_id] = _Run(run_id, job, namespace, len(self._runs), time)
         run.seen.clear()
+        run.tests |= dict.fromkeys(tests)
         newer = time >= run.newest
         run.newest = max(run.newest, time)
         # An end outlives a START that arrives late; among ends, and among the rest, the newest counts.
@@ -132,6 +182,14 @@ class Runs:
             self._of.setdefault(one.ref, {})[run_id] = None
             self._file(run, one)
         return run.inputs, run.outputs
+
+    def courses(self, besides: str) -> list[Course]:
+        """Return how the runs of all jobs went, those of one namespace aside, in order of appearance."""
+        return [
+            Course(run.run_id, run.namespace, run.job, run.state, run.reached, tuple(run.inputs), run.outputs,
+                   run.facets, tuple(run.tests))
+            for run in self._runs.values() if run.namespace != besides
+        ]  # fmt: skip
 
     def of(self, ref: str) -> list[DatasetRun]:
         """Return the runs that name a dataset as output, oldest first."""
