@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 
 PREDICTION = "prediction"
 """Name of the prediction among the columns that the loss is learned from."""
-_RIDGE = 100.0  # rows' worth of belief that a cell is like the others
+_RIDGE = 30.0  # rows' worth of belief that a cell is like the others
 _ENOUGH = 200
 
 
@@ -55,7 +55,7 @@ class Losses:
     def of(
         cls, encoding: Encoding, features: pl.DataFrame, prediction: Floats, outcome: Floats | None = None
     ) -> Losses:
-        """Sum up one window; the losses are ``mae`` (absolute error) and ``mse`` (squared error).
+        """Sum up one window; the losses are ``mae`` (absolute), ``mse`` (squared) and ``bias`` (outcome less prediction).
 
         Args:
             encoding: See `encoding_of`.
@@ -76,7 +76,7 @@ class Losses:
         if outcome is None:
             return cls(encoding, n, np.bincount(place.ravel(), minlength=cells).astype(np.float64))
         error = checked("outcome", outcome, n, low=None) - f
-        losses = {"mae": np.abs(error), "mse": error**2}
+        losses = {"mae": np.abs(error), "mse": error**2, "bias": error}
         pairs = np.zeros((cells, cells))
         for i, size in enumerate(sizes):
             for j in range(i + 1):
@@ -100,7 +100,7 @@ class Dle:
     """Direct loss estimation: learn on labelled windows how large the loss is where, then look where the rows are.
 
     The loss model is additive over cells of the features and of the prediction, by ridge regression; its mean over a
-    window needs the window's margins only. `MAE`, `MSE` and `RMSE` come out as ``mae``, ``mse`` and ``rmse``.
+    window needs the window's margins only. 
 
     It misleads when the loss hangs on a combination of columns that none of them shows, and with few labelled rows in
     the cells that matter.
@@ -127,7 +127,7 @@ class Dle:
         return f"dle {self.by} {self.memory:g}"
 
     def points(self, settled: Sequence[Losses], current: Losses) -> dict[str, Point]:
-        """Return the estimate of each loss and of ``rmse``."""
+        """Return the estimate of each loss and of ``rmse``; ``bias`` above 0 is a prediction too low."""
         labelled = [window for window in settled if window.pairs is not None and window.n]
         if not labelled or not current.n:
             return {}
@@ -148,8 +148,11 @@ class Dle:
                 [part * window.by_cell[name][kept] for part, window in zip(age, labelled, strict=True)]
             )
             effect = np.linalg.solve(pairs, sums - mean * margins)
-            value = max(0.0, mean + float(current.margins[kept] @ effect) / current.n)
-            spread = math.sqrt(max(0.0, square - mean**2)) * (value / mean if mean > 0 else 1.0)
+            value = mean + float(current.margins[kept] @ effect) / current.n
+            spread = math.sqrt(max(0.0, square - mean**2))
+            if name != "bias":
+                value = max(0.0, value)
+                spread *= value / mean if mean > 0 else 1.0
             found[name] = Point(value, spread / math.sqrt(current.n))
         if "mse" in found:
             found["rmse"] = _root(found["mse"])
