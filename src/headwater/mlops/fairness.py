@@ -11,7 +11,7 @@ import polars as pl
 from headwater.core.project import Model
 from headwater.mlops.labels import realised
 from headwater.stats.displacement import places
-from headwater.stats.fairness import NONE, Cells, Sums, gaps, groups, merge, surprise
+from headwater.stats.fairness import NONE, Cells, Sums, gaps, groups, merge, standard_error
 
 METRICS: Mapping[str, tuple[str, ...]] = {
     "binary": ("selection", "tpr", "fpr", "calibration"),
@@ -41,9 +41,9 @@ def fairness(
 
     ``n``, ``matured``, ``maturity``; ``columns`` and ``cells``, the sums from which any later question is answered;
     for each group of at least 10 rows and each metric ``gap.<metric>.<column>=<value>``, the group less the rest, and
-    ``z.<metric>.<column>=<value>``, the same in standard errors; ``intersections``, the five groups or intersections
-    over this and the past windows whose shrunk gap is largest among those whose interval leaves out 0; ``nulls``, the
-    feature with the largest gap in nulls for each group that has one.
+    ``se.<metric>.<column>=<value>``, its standard error; ``intersections``, the five groups or intersections over this
+    and the past windows whose shrunk gap is largest among those whose interval leaves out 0; ``nulls``, the feature
+    with the largest gap in nulls for each group that has one.
 
     Args:
         model: The model, with ``groups``.
@@ -149,8 +149,8 @@ def _gaps(model: Model, cells: Cells) -> dict[str, float]:
             if one.n >= _LEAST and rest.n >= _LEAST:
                 name = f"{metric}.{column}={value}"
                 found[f"gap.{name}"] = one.mean - rest.mean
-                if math.isfinite(z := surprise(one, rest)):
-                    found[f"z.{name}"] = z
+                if math.isfinite(error := standard_error(one, rest)):
+                    found[f"se.{name}"] = error
     return found
 
 

@@ -131,12 +131,12 @@ def difference(one: Sums, other: Sums) -> Interval:
     return Interval(gap, gap - half, gap + half)
 
 
-def surprise(one: Sums, other: Sums) -> float:
-    """Return the difference of two means in standard errors, as if both had the same spread; NaN where it is none."""
+def standard_error(one: Sums, other: Sums) -> float:
+    """Return the standard error of the difference of two means, as if both had the same spread; NaN for none."""
     both = one.plus(other)
     if not one.n or not other.n or not both.variance > 1e-12:
         return math.nan
-    return (one.mean - other.mean) / math.sqrt(both.variance * (1 / one.n + 1 / other.n))
+    return math.sqrt(both.variance * (1 / one.n + 1 / other.n))
 
 
 def groups(cells: Cells, columns: Sequence[str], depth: int = 1) -> dict[tuple[tuple[str, str], ...], dict[str, Sums]]:
