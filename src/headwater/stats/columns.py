@@ -17,7 +17,7 @@ from headwater.core.errors import UsageError
 from headwater.stats.fields import Field, read_field
 from headwater.stats.grids import OUTER_SIZE, Grid
 from headwater.stats.moments import NONE, Moments
-from headwater.stats.sketches import REGISTERS, Frequencies, Registers, estimate
+from headwater.stats.sketches import REGISTERS, Frequencies, Registers, estimate, registers_of_texts
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -63,7 +63,8 @@ class ColumnSummary:
         cells: Rows outside, in each cell, and (log grids) at zero.
         outer: Rows by outer cell, sparse.
         moments: Moments of the stored numbers; on a ``values`` grid of those outside alone.
-        registers: HyperLogLog registers; on a ``values`` grid of the numbers outside alone; None when not kept.
+        registers: HyperLogLog registers; on a ``values`` grid of the numbers outside alone; None when not kept, and
+            for texts as long as ``table`` is exact.
         counted: Distinct values and whether that is exact, as counted by an engine that keeps no registers; a merge
             loses it.
         table: Values and their counts; of a sample of the rows for numbers beyond a first part.
@@ -297,6 +298,7 @@ class ColumnSummary:
         """
         self._matches(other)
         known = self.known if self.known == other.known else None
+        table = self.table.merge(other.table) if self.table and other.table else None
         return replace(
             self,
             rows=self.rows + other.rows,
@@ -309,15 +311,28 @@ class ColumnSummary:
             cells=None if self.cells is None or other.cells is None else self.cells + other.cells,
             outer=_added(self.outer, other.outer),
             moments=self.moments.merge(other.moments),
-            registers=_larger(self.registers, other.registers),
+            registers=self._registers_with(other, table),
             counted=self.counted if not other.count else other.counted if not self.count else None,
-            table=self.table.merge(other.table) if self.table and other.table else None,
+            table=table,
             known=known,
             unseen=None if known is None else (self.unseen or 0) + (other.unseen or 0),
             lengths=self.lengths.merge(other.lengths)
             if self.lengths and other.lengths
             else self.lengths or other.lengths,
         )
+
+    def _registers_with(self, other: ColumnSummary, table: Frequencies | None) -> Registers | None:
+        """Combine registers; an exact table of texts has none, and they are made when it stops being exact."""
+        if self.kind != "text":
+            return _larger(self.registers, other.registers)
+        if table is None or table.exact:
+            return None
+        return _larger(self._registers_of_texts(), other._registers_of_texts())
+
+    def _registers_of_texts(self) -> Registers | None:
+        if self.registers is None and self.table is not None and self.table.exact:
+            return registers_of_texts(self.table.counts)
+        return self.registers
 
     def _matches(self, other: ColumnSummary) -> None:
         if self.name != other.name or self.field.lattice != other.field.lattice:
@@ -344,7 +359,7 @@ class ColumnSummary:
             field=field or self.field,
             grid=self.grid,
             cells=None if self.cells is None else np.zeros_like(self.cells),
-            registers=np.zeros(REGISTERS, dtype=np.uint8) if self.kind == "text" or self.grid is not None else None,
+            registers=np.zeros(REGISTERS, dtype=np.uint8) if self.grid is not None else None,
             table=Frequencies({}) if self.kind == "text" or (self.grid and self.grid.kind != "values") else None,
             known=known,
             unseen=None if known is None else 0,

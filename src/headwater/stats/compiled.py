@@ -28,6 +28,13 @@ def scan(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummary:
     """Summarise rows of one column with the cells of ``start``, which has no rows."""
     if start.kind == "text" and all(piece.chunk.field.form == "code" for piece in pieces):
         return _scan_codes(start, pieces)
+    if start.kind == "text" and all(piece.chunk.field.form in ("text", "view") for piece in pieces):
+        from headwater.stats.text_scans import scan_texts
+
+        total = start
+        for piece in pieces:
+            total = total.merge(scan_texts(start, piece))
+        return total
     if start.grid is None or not pieces:
         return scans.scan(start, pieces)
     if start.grid.kind == "values":
@@ -129,14 +136,14 @@ def _scan_numbers(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummar
     point = _point(parts, whole)
     counts = np.zeros((4, grid.size + 2), dtype=np.uint32)
     outer = np.zeros(2 * OUTER_SIZE, dtype=np.uint32)
-    registers = np.zeros(1 << 12, dtype=np.uint8)
+    pages, registers = np.zeros(2 * OUTER_SIZE >> 12, dtype=np.uint8), np.zeros(1 << 12, dtype=np.uint8)
     counters = np.zeros(kernels.COUNTERS + 1, dtype=np.int64)
     counters[kernels.LOW], counters[kernels.HIGH] = 2**63 - 1, -(2**63)
     counters[kernels.COUNTERS] = grid.low
     sums, described = np.zeros(4), _described(grid)
     for part in parts:
         bitmap, bit = _bitmap(part.validity, part.offset)
-        kept = (counts, outer, registers, counters, sums)
+        kept = (counts, outer, pages, registers, counters, sums)
         if whole:
             shared = (_widened(part.values), bitmap, bit, _TABLE, described, np.int64(point), -start.field.shift)
             kernels.scan_wholes(*shared, *kept)
@@ -149,7 +156,8 @@ def _scan_numbers(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummar
     if not good:
         return counted
     low, high = _ends(counters, whole)
-    keys = np.flatnonzero(outer) if counters[kernels.OUTSIDE] else np.empty(0, dtype=np.int64)
+    touched = [np.flatnonzero(outer[page << 12 : (page + 1) << 12]) + (page << 12) for page in np.flatnonzero(pages)]
+    keys = np.concatenate([np.empty(0, dtype=np.int64), *touched])
     return counted.with_(
         zeros=int(counters[kernels.ZEROS]),
         low=low,

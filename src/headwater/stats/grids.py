@@ -148,12 +148,13 @@ def learn(sample: npt.NDArray[Any], *, bits: int = 64) -> Grid:
         bits: Width of the stored numbers.
     """
     whole = bool(np.issubdtype(sample.dtype, np.integer))
+    sample = np.sort(sample)
     if whole and bits == 8:
         return _cut(Grid("values", -128, 384, 0, (), True), sample)
     if not len(sample):
         return Grid("values", -CELLS // 2, CELLS, 0, (), True) if whole else Grid("linear", -CELLS // 2, CELLS, -6)
     if whole:
-        small = _values(int(sample.min()), int(sample.max()))
+        small = _values(int(sample[0]), int(sample[-1]))
         if small:
             return _cut(small, sample)
     found = _linear(sample, whole)
@@ -206,8 +207,8 @@ def _log(sample: npt.NDArray[Any], whole: bool) -> Grid | None:
 
 
 def _ends(sample: npt.NDArray[Any]) -> tuple[float, float]:
-    ends = np.quantile(sample, [_TAIL, 1.0 - _TAIL], method="inverted_cdf")
-    return float(ends[0]), float(ends[1])
+    last = len(sample) - 1
+    return float(sample[math.floor(_TAIL * last)]), float(sample[math.ceil((1.0 - _TAIL) * last)])
 
 
 def _spread(grid: Grid, sample: npt.NDArray[Any]) -> float:
@@ -219,7 +220,7 @@ def _spread(grid: Grid, sample: npt.NDArray[Any]) -> float:
 def _cut(grid: Grid, sample: npt.NDArray[Any]) -> Grid:
     """Cut at the sample's quantiles, each moved to the nearest cell's edge."""
     cells = grid.cell(sample)
-    cells = np.sort(cells[(cells > 0) & (cells <= grid.size)]) - 1
+    cells = cells[(cells > 0) & (cells <= grid.size)] - 1
     if not len(cells):
         return grid
     chosen = {int(cells[min(int(share * len(cells)), len(cells) - 1)]) for share in _SHARES}

@@ -1,9 +1,9 @@
 """The compiled inner loops of summaries: one pass over a column, block by block in the processor's cache.
 
 Each loop does one thing on a block of 2048 rows so that the compiler can turn it into vector instructions; arrays are
-passed as slices from 0 on, because an index that might be negative keeps it from doing so. Nulls, NaN and infinities are
-replaced by the block's first finite value and taken off the sums afterwards, which is exact and far cheaper than
-branching. Measurements are in docs/decisions/0011.
+passed as slices from 0 on, because an index that might be negative keeps it from doing so. Nulls, NaN and infinities
+are replaced by the block's first finite value and taken off the sums afterwards, which is far cheaper than branching.
+Measurements are in docs/decisions/0011.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ GOOD, PRESENT, INFINITE, OUTSIDE, LOW, HIGH, ZEROS = range(7)
 COUNTERS = 7
 
 
-def _compiled(**options: Any) -> Callable[[_F], _F]:
+def compiled(**options: Any) -> Callable[[_F], _F]:
+    """Compile without the interpreter's lock, and keep the machine code on disk."""
+
     def wrap(function: _F) -> _F:
         try:
             return cast(_F, njit(nogil=True, cache=True, **options)(function))
@@ -39,7 +41,7 @@ def _compiled(**options: Any) -> Callable[[_F], _F]:
     return wrap
 
 
-@_compiled()
+@compiled()
 def _expand(bitmap: Any, bit: int, rows: int, table: Any, mask: Any) -> None:
     """Turn a block's bits into bytes of 0 and 255, eight rows at a time; ``mask`` is of 64-bit words."""
     first, shift = bit >> 3, np.uint8(bit & 7)
@@ -54,7 +56,7 @@ def _expand(bitmap: Any, bit: int, rows: int, table: Any, mask: Any) -> None:
         mask[at] = table[np.uint8(part[at] >> shift) | np.uint8(high << np.uint8(8 - shift))]
 
 
-@_compiled()
+@compiled()
 def _fill_reals(values: Any, mask: Any, filler: float, out: Any) -> tuple[int, int]:
     good = present = 0
     for at in range(len(values)):
@@ -67,8 +69,8 @@ def _fill_reals(values: Any, mask: Any, filler: float, out: Any) -> tuple[int, i
     return good, present
 
 
-@_compiled()
-def _fill_wholes(values: Any, mask: Any, filler: int, out: Any) -> int:
+@compiled()
+def _fill_wholes(values: Any, mask: Any, filler: Any, out: Any) -> int:
     good = 0
     for at in range(len(values)):
         fine = mask[at] != 0
@@ -77,18 +79,18 @@ def _fill_wholes(values: Any, mask: Any, filler: int, out: Any) -> int:
     return good
 
 
-@_compiled()
+@compiled()
 def _ends(bits: Any) -> tuple[int, int]:
-    low, high = _LARGEST, _LEAST
+    low, high = int(_LARGEST), int(_LEAST)
     for at in range(len(bits)):
         low = min(low, bits[at])
         high = max(high, bits[at])
     return low, high
 
 
-@_compiled()
+@compiled()
 def _ends_of_reals(bits: Any) -> tuple[int, int]:
-    low, high = _LARGEST, _LEAST
+    low, high = int(_LARGEST), int(_LEAST)
     for at in range(len(bits)):
         key = bits[at] ^ ((bits[at] >> np.int64(63)) & _LARGEST)
         low = min(low, key)
@@ -96,7 +98,7 @@ def _ends_of_reals(bits: Any) -> tuple[int, int]:
     return low, high
 
 
-@_compiled(fastmath=_SUMS)
+@compiled(fastmath=_SUMS)
 def _sums_of_reals(values: Any, point: float) -> tuple[float, float, float, float, float]:
     s1 = s2 = s3 = s4 = zeros = 0.0
     for at in range(len(values)):
@@ -110,7 +112,7 @@ def _sums_of_reals(values: Any, point: float) -> tuple[float, float, float, floa
     return s1, s2, s3, s4, zeros
 
 
-@_compiled(fastmath=_SUMS)
+@compiled(fastmath=_SUMS)
 def _sums_of_wholes(values: Any, point: int) -> tuple[float, float, float, float]:
     s1 = s2 = s3 = s4 = 0.0
     for at in range(len(values)):
@@ -123,7 +125,7 @@ def _sums_of_wholes(values: Any, point: int) -> tuple[float, float, float, float
     return s1, s2, s3, s4
 
 
-@_compiled()
+@compiled()
 def _equal(values: Any, wanted: int) -> int:
     found = 0
     for at in range(len(values)):
@@ -131,7 +133,7 @@ def _equal(values: Any, wanted: int) -> int:
     return found
 
 
-@_compiled()
+@compiled()
 def _place_linear(values: Any, scale: float, low: float, size: float, cells: Any) -> None:
     for at in range(len(values)):
         place = np.floor(values[at] * scale) - low + 1.0
@@ -139,8 +141,8 @@ def _place_linear(values: Any, scale: float, low: float, size: float, cells: Any
         cells[at] = np.int32(place if place > 0.0 else 0.0)
 
 
-@_compiled()
-def _place_log(bits: Any, power: int, low: int, size: int, cells: Any) -> None:
+@compiled()
+def _place_log(bits: Any, power: Any, low: int, size: int, cells: Any) -> None:
     for at in range(len(bits)):
         key = bits[at] ^ ((bits[at] >> np.int64(63)) & _LARGEST)
         place = (key >> power) - low + 1
@@ -149,15 +151,15 @@ def _place_log(bits: Any, power: int, low: int, size: int, cells: Any) -> None:
         cells[at] = np.int32(size + 1 if bits[at] == 0 else place)
 
 
-@_compiled()
-def _place_wholes(values: Any, power: int, low: int, size: int, cells: Any) -> None:
+@compiled()
+def _place_wholes(values: Any, power: Any, low: int, size: int, cells: Any) -> None:
     for at in range(len(values)):
         place = (values[at] >> power) - low
         inside = (place >= 0) & (place < size)
         cells[at] = np.int32(place + 1 if inside else 0)
 
 
-@_compiled()
+@compiled()
 def _place_values(values: Any, mask: Any, low: int, size: int, cells: Any) -> None:
     """Place whole numbers with a cell each; nulls go to the cell after the last."""
     for at in range(len(values)):
@@ -166,7 +168,7 @@ def _place_values(values: Any, mask: Any, low: int, size: int, cells: Any) -> No
         cells[at] = np.int32((place + 1 if inside else 0) if mask[at] != 0 else size + 1)
 
 
-@_compiled()
+@compiled()
 def _count(cells: Any, counts: Any) -> None:
     """Count in four tables in turn: runs of one value then do not wait for each other."""
     a, b, c, d = counts[0], counts[1], counts[2], counts[3]
@@ -186,7 +188,7 @@ def _count(cells: Any, counts: Any) -> None:
         a[np.uint32(cells[at])] += one
 
 
-@_compiled()
+@compiled()
 def _register(rest: Any, place: Any, registers: Any) -> None:
     """Raise one HyperLogLog register; ``rest`` are the hash's bits below the register's number."""
     rank = 1
@@ -197,14 +199,14 @@ def _register(rest: Any, place: Any, registers: Any) -> None:
         registers[place] = rank
 
 
-@_compiled()
+@compiled()
 def _hash(bits: Any, out: Any) -> None:
     for at in range(len(bits)):
         h = (np.uint64(bits[at]) ^ _SALT) * _FIRST
         out[at] = (h ^ (h >> np.uint64(32))) * _SECOND
 
 
-@_compiled()
+@compiled()
 def observe(hashes: Any, registers: Any) -> None:
     """Raise registers by hashes; the branch is nearly never taken once they have risen."""
     for at in range(len(hashes)):
@@ -213,24 +215,30 @@ def observe(hashes: Any, registers: Any) -> None:
             _register(rest, place, registers)
 
 
-@_compiled()
+@compiled()
 def _observe_many(hashes: Any, registers: Any, floor: int) -> None:
     """The same when every register is at least ``floor``: few groups of rows hold a hash that could raise one."""
     shift = np.uint64(64 - floor)
     whole = len(hashes) & ~15
     for start in range(0, whole, 16):
         part = hashes[start : start + 16]
-        least = np.uint64(0xFFFFFFFFFFFFFFFF)
+        some = False
         for at in range(16):
-            least = min(least, part[at] << np.uint64(12))
-        if least >> shift == 0:
-            observe(part, registers)
+            some |= (part[at] << np.uint64(12)) >> shift == 0
+        if some:
+            for at in range(16):
+                place, rest = part[at] >> np.uint64(52), part[at] << np.uint64(12)
+                if rest >> shift == 0 and rest >> np.uint64(63 - registers[place]) <= np.uint64(1):
+                    _register(rest, place, registers)
     observe(hashes[whole:], registers)
 
 
-@_compiled()
-def _outer(values: Any, cells: Any, middle: float, outer: Any) -> int:
-    """Count the numbers outside the grid by outer cell; see `headwater.stats.grids.Grid.outer`."""
+@compiled()
+def _outer(values: Any, cells: Any, middle: float, outer: Any, pages: Any) -> int:
+    """Count the numbers outside the grid by outer cell; see `headwater.stats.grids.Grid.outer`.
+
+    ``pages`` marks which 4096 cells of ``outer`` were touched, so that the others need not be looked through.
+    """
     half = len(outer) >> 1
     scratch = np.empty(1)
     bits = scratch.view(np.int64)
@@ -250,12 +258,14 @@ def _outer(values: Any, cells: Any, middle: float, outer: Any) -> int:
                 near = abs(value) < abs(gap)
                 scratch[0] = (value if near else gap) + 0.0
                 key = bits[0] ^ ((bits[0] >> np.int64(63)) & _LARGEST)
-                outer[(key >> np.int64(46)) + (half >> 1) + (0 if near else half)] += np.uint32(1)
+                place = (key >> np.int64(46)) + (half >> 1) + (0 if near else half)
+                outer[place] += np.uint32(1)
+                pages[place >> 12] = np.uint8(1)
                 found += 1
     return found
 
 
-@_compiled()
+@compiled()
 def _infinities(values: Any, mask: Any) -> int:
     found = 0
     for at in range(len(values)):
@@ -263,7 +273,7 @@ def _infinities(values: Any, mask: Any) -> int:
     return found
 
 
-@_compiled()
+@compiled()
 def _first_real(values: Any, mask: Any) -> int:
     for at in range(len(values)):
         if mask[at] != 0 and abs(np.float64(values[at])) <= FINITE:
@@ -271,7 +281,7 @@ def _first_real(values: Any, mask: Any) -> int:
     return -1
 
 
-@_compiled()
+@compiled()
 def _first_present(mask: Any) -> int:
     for at in range(len(mask)):
         if mask[at] != 0:
@@ -279,7 +289,7 @@ def _first_present(mask: Any) -> int:
     return -1
 
 
-@_compiled()
+@compiled()
 def scan_reals(
     values: Any,
     bitmap: Any,
@@ -289,6 +299,7 @@ def scan_reals(
     point: float,
     counts: Any,
     outer: Any,
+    pages: Any,
     registers: Any,
     counters: Any,
     sums: Any,
@@ -329,22 +340,22 @@ def scan_reals(
             _place_linear(x, grid[4], grid[1], grid[2], c)
         else:
             _place_log(x.view(np.int64), power, low, size, c)
-        floor = _finish(
-            x, x.view(np.int64), c, first, fillers, grid[5], counts, outer, registers, counters, hashes[:rows], floor
-        )
+        h, bits = hashes[:rows], x.view(np.int64)
+        floor = _finish(x, bits, c, first, fillers, grid[5], counts, outer, pages, registers, counters, h, floor)
 
 
-@_compiled()
+@compiled()
 def scan_wholes(
     values: Any,
     bitmap: Any,
     bit: int,
     table: Any,
     grid: Any,
-    point: int,
+    point: Any,
     zero: int,
     counts: Any,
     outer: Any,
+    pages: Any,
     registers: Any,
     counters: Any,
     sums: Any,
@@ -392,10 +403,11 @@ def scan_wholes(
         else:
             reals[:rows] = x
             _place_log(reals[:rows].view(np.int64), power, low, size, c)
-        floor = _finish(x, x, c, first, fillers, grid[5], counts, outer, registers, counters, hashes[:rows], floor)
+        h = hashes[:rows]
+        floor = _finish(x, x, c, first, fillers, grid[5], counts, outer, pages, registers, counters, h, floor)
 
 
-@_compiled()
+@compiled()
 def _finish(
     values: Any,
     bits: Any,
@@ -405,6 +417,7 @@ def _finish(
     middle: float,
     counts: Any,
     outer: Any,
+    pages: Any,
     registers: Any,
     counters: Any,
     hashes: Any,
@@ -414,7 +427,7 @@ def _finish(
     before = counts[0, 0] + counts[1, 0] + counts[2, 0] + counts[3, 0]
     _count(cells, counts)
     if counts[0, 0] + counts[1, 0] + counts[2, 0] + counts[3, 0] != before:
-        counters[OUTSIDE] += _outer(values, cells, middle, outer)
+        counters[OUTSIDE] += _outer(values, cells, middle, outer, pages)
         if fillers and cells[first] == 0:
             counters[OUTSIDE] -= fillers
             _outer_less(values[first : first + 1], fillers, middle, outer)
@@ -434,7 +447,7 @@ def _finish(
     return floor
 
 
-@_compiled()
+@compiled()
 def _outer_less(value: Any, fillers: int, middle: float, outer: Any) -> None:
     half = len(outer) >> 1
     scratch = np.empty(1)
@@ -447,7 +460,7 @@ def _outer_less(value: Any, fillers: int, middle: float, outer: Any) -> None:
     outer[(key >> np.int64(46)) + (half >> 1) + (0 if near else half)] -= np.uint32(fillers)
 
 
-@_compiled()
+@compiled()
 def scan_values(values: Any, bitmap: Any, bit: int, table: Any, low: int, size: int, counts: Any) -> None:
     """Count whole numbers, or dictionary codes, with a cell each: 0 outside, then each number, then nulls."""
     words = np.full(BLOCK // 8, np.uint64(0xFFFFFFFFFFFFFFFF))
@@ -462,7 +475,7 @@ def scan_values(values: Any, bitmap: Any, bit: int, table: Any, low: int, size: 
         _count(cells[:rows], counts)
 
 
-@_compiled()
+@compiled()
 def mixed(bits: Any) -> Any:
     """Hash 64-bit patterns, as `headwater.stats.sketches.mix`."""
     found = np.empty(len(bits), dtype=np.uint64)
@@ -472,7 +485,7 @@ def mixed(bits: Any) -> Any:
     return found
 
 
-@_compiled()
+@compiled()
 def count_hashes(hashes: Any, rows: Any, keys: Any, counts: Any, firsts: Any, used: Any, filled: int) -> int:
     """Count hashes in an open table of a power of two of slots; ``firsts`` keeps a row of each, ``used`` the slots."""
     top = np.uint64(len(keys) - 1)

@@ -16,11 +16,11 @@ from headwater.stats.columns import ColumnSummary, Lengths
 from headwater.stats.fields import Field
 from headwater.stats.grids import Grid, learn
 from headwater.stats.moments import Moments
-from headwater.stats.sketches import EXACT_LIMIT, KEPT, REGISTERS, Frequencies, hash_text, mix, registers
+from headwater.stats.sketches import EXACT_LIMIT, KEPT, REGISTERS, Frequencies, mix, registers, registers_of_texts
 
 # Every row among the first is counted for the most frequent numbers, then one in so many.
 SAMPLED_FROM, SAMPLED_EVERY = 1 << 14, 128
-LEARNED_ROWS = 1 << 15
+LEARNED_ROWS = 1 << 13
 _SIGN = np.uint64(1 << 63)
 
 
@@ -119,7 +119,7 @@ def _codes(chunk: Chunk, start: int, stop: int) -> tuple[npt.NDArray[np.int64], 
 def blank(field: Field, pieces: Iterable[Piece]) -> ColumnSummary:
     """Return the summary of no rows, with cells learned from the given ones."""
     if field.kind == "text":
-        return ColumnSummary(field, registers=np.zeros(REGISTERS, dtype=np.uint8), table=Frequencies({}))
+        return ColumnSummary(field, table=Frequencies({}))
     if field.kind not in ("number", "time"):
         return ColumnSummary(field)
     grid = _learned(field, list(pieces))
@@ -288,15 +288,15 @@ def scan_text(start: ColumnSummary, piece: Piece) -> ColumnSummary:
 def summary_of_texts(start: ColumnSummary, rows: int, counts: dict[str, int]) -> ColumnSummary:
     """Make a summary from all texts and their counts."""
     filled = sum(counts.values())
-    hashes = np.array([hash_text(text.encode("utf-8", "replace")) for text in counts], dtype=np.uint64)
+    table = Frequencies(counts).bounded()
     known = start.known
     lengths = [len(text) for text in counts]
     characters = sum(length * times for length, times in zip(lengths, counts.values(), strict=True))
     return start.with_(
         rows=rows,
         nulls=rows - filled,
-        registers=registers(hashes),
-        table=Frequencies(counts).bounded(),
+        registers=None if table.exact else registers_of_texts(counts),
+        table=table,
         unseen=None if known is None else sum(times for text, times in counts.items() if text not in known),
         lengths=Lengths(characters, min(lengths), max(lengths)) if lengths else None,
     )

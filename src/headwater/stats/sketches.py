@@ -58,6 +58,11 @@ def registers(hashes: Hashes, into: Registers | None = None) -> Registers:
     return kept
 
 
+def registers_of_texts(texts: Iterable[str]) -> Registers:
+    """Return the registers of some texts."""
+    return registers(np.array([hash_text(text.encode("utf-8", "replace")) for text in texts], dtype=np.uint64))
+
+
 def ranks(rest: Hashes) -> Registers:
     """Return the place of the first set bit, counted from 1 at the top; 53 when none of the 52 bits is set."""
     high = (rest >> np.uint64(32)).astype(np.float64)

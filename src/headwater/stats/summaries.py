@@ -21,7 +21,7 @@ from headwater.stats.scans import Piece, blank, scan
 
 __all__ = ["ColumnSummary", "Grid", "Lengths", "Summary", "summarise"]
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
-_GROUP = 1 << 21  # rows of a column that are summarised in one go
+_LEAST_GROUP, _LARGEST_GROUP = 1 << 20, 1 << 22  # rows of a column that are summarised in one go
 _IN_FLIGHT = 2
 _COMPILED_FROM = 3_000_000  # rows times columns
 Scan = Callable[[ColumnSummary, Sequence[Piece]], ColumnSummary]
@@ -251,17 +251,17 @@ def _pieces(group: Sequence[tuple[Batch, int, int]], at: int, position: int) -> 
 
 
 def _groups(batches: Iterator[Batch]) -> Iterator[tuple[list[tuple[Batch, int, int]], int]]:
-    """Cut a stream of batches into groups of about equal rows."""
+    """Cut a stream of batches into groups, each large enough to be worth a thread's while."""
     group: list[tuple[Batch, int, int]] = []
     filled = position = 0
     for batch in batches:
         start = 0
         while start < batch.rows:
-            stop = min(batch.rows, start + _GROUP - filled)
+            stop = min(batch.rows, start + _LARGEST_GROUP)
             group.append((batch, start, stop))
             filled += stop - start
             start = stop
-            if filled == _GROUP:
+            if filled >= _LEAST_GROUP:
                 yield group, position
                 position += filled
                 group, filled = [], 0
