@@ -14,7 +14,7 @@ from headwater.app.report.page import write_text
 from headwater.app.report.tables import TableProfile
 from headwater.app.report.text import profile_text
 from headwater.core.errors import UnknownName
-from headwater.stats.summaries import summarise
+from headwater.stats.summaries import ColumnSummary, summarise
 
 
 class Profile(TableProfile):
@@ -29,6 +29,11 @@ class Profile(TableProfile):
     def merge(self, other: Profile) -> Profile:
         """Put two profiles together as if their rows had been profiled as one; the second must be made ``like`` it."""
         return Profile(self.summary.merge(other.summary), self.name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the numbers of every column as plain data, without what only serves to merge them."""
+        columns = {name: _numbers(column) for name, column in self.summary.columns.items()}
+        return {"name": self.name, "rows": self.summary.rows, "columns": columns}
 
     def save(self, path: str | Path) -> Path:
         """Write the profile as one HTML page that needs no network; returns the path."""
@@ -55,6 +60,26 @@ def profile(data: Any, *, columns: Sequence[str] | None = None, like: Profile | 
     """
     frame = pick(as_frame(data), columns)
     return Profile(summarise(frame, like=None if like is None else like.summary), name)
+
+
+QUANTILES = {"q01": 0.01, "q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95, "q99": 0.99}
+
+
+def _numbers(column: ColumnSummary) -> dict[str, Any]:
+    told: dict[str, Any] = {"type": column.dtype, "kind": column.kind, "nulls": column.nulls}
+    if column.kind != "other":
+        told |= {"distinct": column.distinct, "distinct_exact": column.distinct_exact}
+        told["top"] = [[value, times] for value, times in column.top]
+    if column.kind in ("number", "time"):
+        told |= {name: getattr(column, name) for name in ("nans", "infinities", "zeros", "minimum", "maximum")}
+        told |= {name: column.quantile(at) for name, at in QUANTILES.items()}
+    if column.kind == "number":
+        told |= {name: getattr(column, name) for name in ("mean", "std", "skew", "kurtosis")}
+    if column.kind == "boolean":
+        told["mean"] = column.mean
+    if column.lengths is not None:
+        told["lengths"] = {name: getattr(column.lengths, name) for name in ("total", "shortest", "longest")}
+    return told
 
 
 def checked_key(key: str | Sequence[str], frame: pl.DataFrame) -> tuple[str, ...]:

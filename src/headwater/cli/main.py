@@ -38,6 +38,8 @@ COMMANDS = (
     "close",
     "quarantine",
     "datasets",
+    "profile",
+    "compare",
     "arrivals",
     "audit",
 )
