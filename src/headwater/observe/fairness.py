@@ -61,14 +61,14 @@ class FairnessMonitor:
         if not streams or len(windows) < READY:
             return []
         seen = [*(history.values(item.type, item.subject, window) for window in windows), item.values]
-        table = np.array(
-            [[[values.get(f"{part}.{name}", np.nan) for name in streams] for values in seen] for part in ("gap", "se")],
-            dtype=np.float64,
+        gaps, errors = (
+            np.array([[values.get(f"{part}.{name}", np.nan) for name in streams] for values in seen], dtype=np.float64)
+            for part in ("gap", "se")
         )
         sound = [history.learnable(item.subject, window) for window in windows]
         alarmed = [at for at, window in enumerate(windows) if history.in_alarm(item.subject, window)]
         since = alarmed[-1] + 1 if alarmed else 0
-        told, usual = _evidence(*table, np.array(sound), since)
+        told, usual = _evidence(gaps, errors, np.array(sound), since)
         limit = RUN_LENGTH * max(1, int(np.isfinite(told).sum()))
         found: dict[str, tuple[float, str, float]] = {}
         for at in np.flatnonzero(np.nan_to_num(told) >= limit):
