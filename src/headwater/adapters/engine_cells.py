@@ -1,0 +1,119 @@
+"""The kernel's histogram cells as arithmetic that every SQL engine does exactly.
+
+All of it is comparing floats, multiplying them with powers of two and rounding them down, which IEEE 754 leaves no room
+in. The exponent of a number comes from its logarithm, which may be off by one, and is corrected by comparing the number
+with the power itself. Postgres raises an error where a product leaves the range of a float, on either side, so numbers
+that would do so are set apart before.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from headwater.stats.grids import OUTER_SHIFT, OUTER_SIZE, Grid, unmonotone
+
+Expression = Any
+_TOP, _BOTTOM = 2**63 - 1, -(2**63)
+_LEAST_NORMAL = 2.0**-1022
+_INFINITE_BITS = 0x7FF0000000000000
+
+
+def coded(x: Expression, grid: Grid) -> Expression:
+    """Return each stored number's code: its cell's place from 1 on, or -1 minus its outer cell's key; null stays null.
+
+    Args:
+        x: Stored whole numbers (int64) or finite floats (float64).
+        grid: Where the cells lie.
+    """
+    import ibis
+
+    wide = x.cast("float64")
+    if grid.kind == "log":
+        inside, place = _between(wide, *_log_ends(grid)), key(wide, grid.power)
+        cases = [(wide == 0.0, ibis.literal(grid.size + 1, "int64")), (inside, place - (grid.low - 1))]
+    elif grid.whole:
+        low, high = whole_ends(grid)
+        cases = [((x >= low) & (x <= high), (x >> grid.power) - (grid.low - 1) if grid.power else x - (grid.low - 1))]
+    else:
+        ends = (_ldexp(grid.low, grid.power), _ldexp(grid.low + grid.size, grid.power))
+        cases = [(_between(wide, *ends), _scaled(wide, grid.power).floor().cast("int64") - (grid.low - 1))]
+    return ibis.cases((x.isnull(), ibis.null("int64")), *cases, else_=-1 - _outer(wide, grid))
+
+
+def whole_ends(grid: Grid) -> tuple[int, int]:
+    """Return the least and the largest whole number that have a cell."""
+    low, high = grid.low << grid.power, ((grid.low + grid.size) << grid.power) - 1
+    return max(low, _BOTTOM), min(high, _TOP)
+
+
+def key(x: Expression, power: int) -> Expression:
+    """Return the bits of a float but for ``power`` lower ones, as a number that grows with it; not for zero."""
+    import ibis
+
+    size = x.abs()
+    bits = 52 - power
+    safe = ibis.greatest(size, _LEAST_NORMAL)
+    guess = (safe.ln() / math.log(2.0)).floor().cast("float64")
+    guess = ibis.greatest(ibis.least(guess, 1023.0), -1022.0)
+    power_of_guess = ibis.literal(2.0, "float64").pow(guess)
+    exponent = ibis.cases(
+        (safe < power_of_guess, guess - 1.0), (safe * 0.5 >= power_of_guess, guess + 1.0), else_=guess
+    )
+    biased = (exponent + 1023.0).cast("int64")
+    if bits >= 0:
+        mantissa = safe / ibis.literal(2.0, "float64").pow(exponent)
+        place = biased * (1 << bits) + ((mantissa - 1.0) * float(1 << bits)).floor().cast("int64")
+    else:
+        place = biased >> -bits
+    small = (size * 2.0**537 * 2.0 ** (537 - power)).floor().cast("int64")
+    found = ibis.cases((size < _LEAST_NORMAL, small), else_=place)
+    return ibis.cases((x < 0.0, -1 - found), else_=found)
+
+
+def _outer(x: Expression, grid: Grid) -> Expression:
+    """Return the key of the cell of a number outside the grid, measured from zero or from the grid's middle."""
+    import ibis
+
+    middle = grid.middle
+    half = OUTER_SIZE // 2
+    near_key = ibis.cases((x == 0.0, ibis.literal(0, "int64")), else_=key(x, OUTER_SHIFT)) + half
+    if middle == 0.0:
+        return near_key + OUTER_SIZE
+    gap = x - middle
+    far_key = ibis.cases((gap == 0.0, ibis.literal(0, "int64")), else_=key(gap, OUTER_SHIFT)) + half + OUTER_SIZE
+    # |x| < |x - middle| without the difference, which may leave the range of a float.
+    near = x < middle / 2 if middle > 0.0 else x > middle / 2
+    return ibis.cases((near, near_key), else_=far_key)
+
+
+def _log_ends(grid: Grid) -> tuple[float | None, float | None]:
+    bits = np.array([grid.low << grid.power, min((grid.low + grid.size) << grid.power, _TOP)], dtype=np.int64)
+    low, high = (float(end) for end in unmonotone(bits))
+    return (None if bits[0] <= -_INFINITE_BITS else low, None if bits[1] >= _INFINITE_BITS else high)
+
+
+def _between(x: Expression, low: float | None, high: float | None) -> Expression:
+    if low is not None and high is not None:
+        return (x >= low) & (x < high)
+    if low is not None:
+        return x >= low
+    return x < high if high is not None else x.notnull()
+
+
+def _ldexp(place: int, power: int) -> float | None:
+    try:
+        return math.ldexp(float(place), power)
+    except OverflowError:
+        return None
+
+
+def _scaled(x: Expression, power: int) -> Expression:
+    """Multiply with ``2**-power``; what would fall below the least float becomes zero."""
+    import ibis
+
+    if power <= 0:
+        return x * 2.0**-power
+    return ibis.cases((x.abs() <= math.ldexp(1.0, power - 1075), ibis.literal(0.0, "float64")), else_=x * 2.0**-power)
