@@ -36,14 +36,14 @@ _MATERIAL = {
     "repeat_share": 0.2,
 }
 """Change of a share that wakes somebody; below, it is a notice: real feeds have gaps of some hours now and then."""
-_ROWS = 3.0  # a share must have moved by so many rows, so that one odd row of a small table is not even a notice
-_FEWER, _MORE = 0.35, 2.5  # of the expected rows, where the number of rows breathes: holidays more than halve it
+ROWS = 3.0  # a share must have moved by so many rows, so that one odd row of a small table is not even a notice
+FEWER, MORE = 0.35, 2.5  # of the expected rows, where the number of rows breathes: holidays more than halve it
 _COVERAGE = 0.1  # of the window, by which the span of its times must shrink
 _STEADY = 0.95
 _FAMILIES = {"zero_share": "number", "distinct": "text", "true_share": "flag", "min_hours": "time"}
 _MISSING_SCORE = 5.0
 _SEEN = 3
-_CALM, _JUMP, _JUMP_ROWS = 0.02, 0.5, 0.3  # for tables too young for a band
+_CALM, _STILL, _JUMP, _JUMP_ROWS = 0.02, 0.05, 0.5, 0.3  # for tables too young for a band
 _DAY = timedelta(days=1)
 
 
@@ -97,7 +97,7 @@ class StructureMonitor:
             if not out_of_band(metric, score, float(item.values["rows"])):
                 continue
             if name == "rows":
-                severe = baseline.steady(metric) or not _FEWER <= score.value / max(score.expected, 1.0) <= _MORE
+                severe = baseline.steady(metric) or not FEWER <= score.value / max(score.expected, 1.0) <= MORE
             elif name in ("min_hours", "max_hours"):
                 severe = _shifted(column, scores) or (
                     _within(column, scores, hours) and _shrunk(name, score) >= _COVERAGE * hours
@@ -126,7 +126,7 @@ def _young(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
             away = max(value - high, low - value)
             direction = DIRECTIONS.get(name, _EITHER)
             bad = (value > high) == (direction == _UP) or direction == _EITHER
-            broken = bad and high - low <= _CALM and away >= _JUMP
+            broken = bad and high - low <= max(_CALM, _STILL * away) and away >= _JUMP
         if broken:
             detail = f"{metric} is {value:.4g}, and was {low:.4g} in all {len(known)} windows before"
             severity = "notice" if name == "zero_share" else "alarm"  # the first snow ends a long run of zeros as well
@@ -143,7 +143,7 @@ def out_of_band(metric: str, score: Score, rows: float) -> bool:
         return False
     if name in ("min_hours", "max_hours"):
         return True
-    return abs(change) * (1.0 if name == "rows" else rows) >= _ROWS
+    return abs(change) * (1.0 if name == "rows" else rows) >= ROWS
 
 
 def _shifted(column: str, scores: Mapping[str, Score]) -> bool:

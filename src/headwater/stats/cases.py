@@ -165,11 +165,11 @@ class Case:
 
     def about(self, *columns: str) -> frozenset[str]:
         """Return the abnormal metrics that are about the columns, or about agreement with them."""
-        loose = ("fit", "scatter", "linear", "lookup", "phase", "course", "calendar")
+        loose = ("fit", "scatter", "linear", "lookup", "phase", "course")
         return frozenset(
             name
             for name in self.abnormal
-            if column_of(name) in columns or metric_of(name) in loose or name == "nullpattern:"
+            if set(column_of(name).split(">")) & set(columns) or metric_of(name) in loose or name == "nullpattern:"
         )
 
     def try_out(self, candidate: Candidate) -> Outcome | None:

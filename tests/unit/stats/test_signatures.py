@@ -230,6 +230,13 @@ def test_two_faults_are_both_named(weather: Reference) -> None:
     assert {"unit", "enum_recode"} <= faults
 
 
+def test_a_copied_column_does_not_hide_a_wrong_clock(weather: Reference) -> None:
+    copied = readings(TODAY).with_columns((col("temperature") * 1.1).alias("dew_point"))
+    frame = copied.with_columns(col("read_at") + pl.duration(hours=5))
+    assert {"dependency", "time_offset"} <= {one.fault for one in diagnose(frame, weather, window=day(TODAY))}
+    assert not [one for one in diagnose(copied, weather, window=day(TODAY)) if one.fault == "time_offset"]
+
+
 @pytest.fixture(scope="module")
 def fees() -> Reference:
     """Orders with a fee that was always null and a levy that was always nothing."""
