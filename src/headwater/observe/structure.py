@@ -128,7 +128,8 @@ def _young(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
             bad = (value > high) == (direction == _UP) or direction == _EITHER
             broken = bad and high - low <= max(_CALM, _STILL * away) and away >= _JUMP
         if broken:
-            detail = f"{metric} is {value:.4g}, and was {low:.4g} in all {len(known)} windows before"
+            was = f"{low:.4g} in all" if low == high else f"{low:.4g} to {high:.4g} in the"
+            detail = f"{metric} is {value:.4g}, and was {was} {len(known)} windows before"
             severity = "notice" if name == "zero_share" else "alarm"  # the first snow ends a long run of zeros as well
             found.append(_made(item, metric, _MISSING_SCORE, value, low, detail, now, severity))
     return found
