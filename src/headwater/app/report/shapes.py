@@ -92,7 +92,8 @@ def place(value: float | None, column: ColumnSummary) -> str:
     if value is None:
         return "–"
     if column.kind != "time":
-        return number(value)
+        # Years have no thousands separator, and who counts four-digit things does not miss it.
+        return f"{value:.0f}" if 1000 <= value < 10_000 and value == int(value) else number(value)
     try:
         moment = _EPOCH + timedelta(seconds=float(value / column.field.per_second))
     except OverflowError:

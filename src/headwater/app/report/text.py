@@ -10,7 +10,7 @@ from headwater.app.report.tables import TableComparison, TableProfile
 from headwater.app.report.wording import count, elide, number, percent
 from headwater.stats.summaries import ColumnSummary
 
-_NAME, _DETAIL, _MOST = 28, 96, 40
+_NAME, _DETAIL, _MOST, _SCORE = 28, 96, 40, 1000
 
 
 def profile_text(made: TableProfile) -> str:
@@ -30,7 +30,7 @@ def comparison_text(made: TableComparison) -> str:
     lines = [("", "column", "score", "what")]
     for change in made.changes[:_MOST]:
         lines.append(
-            (change.severity, _name(change.column or "(table)"), number(change.score), change.detail[:_DETAIL])
+            (change.severity, _name(change.column or "(table)"), _score(change.score), change.detail[:_DETAIL])
         )
     text = [head, *_table(lines)]
     if len(made.changes) > _MOST:
@@ -51,6 +51,11 @@ def _line(one: ColumnSummary) -> tuple[str, ...]:
         value, times = one.top[0]
         top = f"{elide(clean(value), 20)} ({percent(times / values)})"
     return (_name(one.name), type_name(one), nulls, distinct, *ends, top)
+
+
+def _score(score: float) -> str:
+    """What never moved in the reference has no band: how many times it left it says nothing."""
+    return number(score) if score < _SCORE else f"> {_SCORE}"
 
 
 def _name(text: str) -> str:
