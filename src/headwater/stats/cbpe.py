@@ -246,7 +246,7 @@ class Cbpe:
 
     def points(self, settled: Sequence[Tally], current: Tally) -> dict[str, Point]:
         """Return the estimate of each metric in `METRICS`."""
-        return expected(current, self._calibration(settled)[1])
+        return expected(current, self.calibration(settled)[1])
 
     def realised(self, window: Tally) -> dict[str, float]:
         """Return the metrics of a window with labels."""
@@ -258,7 +258,7 @@ class Cbpe:
 
     def doubt(self, settled: Sequence[Tally], current: Tally) -> str:
         """Doubt a window when labelled rows are few or of one class, or have no p like its own."""
-        learned = self._calibration(settled)[0]
+        learned = self.calibration(settled)[0]
         ones, rows = float(learned.positive.sum()), float(learned.rows.sum())
         if min(ones, rows - ones) < MIN_CLASS:
             return f"{ones:.0f} of {rows:.0f} labelled rows, weighted by age, came out 1: too few of one kind"
@@ -272,8 +272,8 @@ class Cbpe:
             return unlike(current.kept.encoding, kept, current.kept.margins)
         return ""
 
-    def _calibration(self, settled: Sequence[Tally]) -> tuple[Reliability, Floats]:
-        """What the settled windows teach; learned again when they are others."""
+    def calibration(self, settled: Sequence[Tally]) -> tuple[Reliability, Floats]:
+        """Return what the settled windows teach: their counts, and the calibrated probability of each cell."""
         if self._learned is None or list(map(id, self._learned[0])) != list(map(id, settled)):
             learned = remembered(settled, self.memory)
             self._learned = (list(settled), learned, learned.recalibrated())
