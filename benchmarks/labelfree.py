@@ -326,6 +326,7 @@ def main() -> None:
         raise SystemExit(
             f"no data in {DATA}\nhint: name the folder with the tables: HEADWATER_DATA=... make bench-labelfree"
         )
+    import labelfree_monitor
     import labelfree_page
 
     halves = ["tune", "report"] if options.half == "both" else [options.half]
@@ -340,7 +341,8 @@ def main() -> None:
     changes = {half: [item for series in scored if series.half == half for item in planted(series)] for half in halves}
     auc = {series.name: auc_errors(series) for series in scored if series.task == "binary"}
     fast = None if options.no_nannyml else speed(options.rounds)
-    text = labelfree_page.section(all_series, told, changes, auc, fast)
+    quiet = {year: labelfree_monitor.replay(year) for year in (2013, 2023)}
+    text = labelfree_page.section(all_series, told, changes, auc, fast, quiet)
     print(text)
     if options.half == "both" and not options.no_nannyml:
         labelfree_page.write(text)

@@ -170,7 +170,7 @@ def shifts(all_series: Sequence[Any], told: Sequence[Any], half: str | None = No
 
 
 def section(all_series: Sequence[Any], told: Sequence[Any], changes: dict[str, list[Any]], auc: dict[str, Any],
-            fast: dict[str, Any] | None) -> str:  # fmt: skip
+            fast: dict[str, Any] | None, quiet: dict[int, dict[str, Any]]) -> str:  # fmt: skip
     """Write the section."""
     windows = {(item.series, item.window) for item in told if item.method == "headwater"}
     moved, places = shifts(all_series, told)
@@ -213,7 +213,21 @@ def section(all_series: Sequence[Any], told: Sequence[Any], changes: dict[str, l
             f"metrics) {fast['theirs']:.2f} s, {fast['ratio']:.0f} times as long (least of the pairs "
             f"{fast['least']:.0f}).", "",
         ]  # fmt: skip
+    lines += [monitor(quiet), ""]
     return "\n".join(lines)
+
+
+def monitor(quiet: dict[int, dict[str, Any]]) -> str:
+    """Say how often the monitor spoke on days with nothing wrong."""
+    told = [
+        f"{year}: {len(found['notices'])} notices in {found['windows']} days, {found['shown']} log losses shown, "
+        f"{share(found['covered'] / found['shown'])} of them covered"
+        for year, found in quiet.items()
+    ]
+    return (
+        "**The monitor** on days with nothing wrong but weather (flights, July to December, windows of a day, labels "
+        f"a day later): {'; '.join(told)}. It never alarms."
+    )
 
 
 def _versions() -> str:
