@@ -12,7 +12,7 @@ CHECKED := src tests scripts/bench-start.py
 export LD_LIBRARY_PATH := $(CURDIR)/$(VENV)/lib/openmp$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types walls unit format bench-start bench-profile bench-labelfree lock wheel clean
+.PHONY: help setup demo test lint types walls unit format bench-start bench-profile bench-quiet bench-labelfree lock wheel clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -53,6 +53,9 @@ bench-profile: $(READY) ## Measure summaries and drift of 5 M rows against DuckD
 
 bench-labelfree: $(READY) ## Measure estimates without labels on real series, against NannyML and what came
 	$(PY) benchmarks/labelfree.py $(BENCH)
+
+bench-quiet: $(READY) ## Measure false alarms, power and natural faults against other tools
+	$(PY) benchmarks/quiet.py $(BENCH)
 
 lock: ## Write the constraints anew (UPGRADE=1 takes the newest versions)
 	PYTHON="$(PYTHON)" scripts/lock
