@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from headwater.app.config import Config, code_stamp, load_project
+from headwater.app.holidays import days_of
 from headwater.app.past import TablesThen
 from headwater.app.state import State
 from headwater.app.wiring import Services
@@ -54,7 +55,7 @@ class Line:
             self.project = project
         self.state = State()
         self.refresh()
-        self.state.history.season(self.calendar, self.project.holidays)
+        self.state.history.season(self.calendar, self.holidays)
         try:
             self.state.fold(services.ledger.read())
         except Exception:
@@ -84,6 +85,11 @@ class Line:
                 doing="opening the workspace",
                 hint=f'call it Project("{known}") again, or begin anew with another `state:` folder in headwater.yaml',
             )
+
+    @property
+    def holidays(self) -> tuple[str, ...]:
+        """The project's holidays as days."""
+        return days_of(self.project.holidays, self.services.clock.now().year + 1)
 
     @property
     def calendar(self) -> Calendar:
@@ -128,7 +134,7 @@ class Line:
         """
         past = copy.copy(self)
         past.state = State()
-        past.state.history.season(self.calendar, self.project.holidays)
+        past.state.history.season(self.calendar, self.holidays)
         past.state.fold(record for record in self.services.ledger.read() if record.seq < seq)
         graph = past.state.graph
         versions = {

@@ -130,7 +130,8 @@ class Project:
         name: Namespace of all names, e.g. ``nyc``.
         every: Length of a window, ``1d`` or ``1h``.
         timezone: IANA zone that days are cut in.
-        holidays: Window keys (days) treated as a slot of their own by monitors.
+        holidays: Window keys (days) treated as a slot of their own by monitors, or the name of a public calendar,
+            e.g. ``US-NY`` (with the extra ``holidays``).
 
     Example:
         >>> project = Project("shop")
@@ -147,7 +148,7 @@ class Project:
     name: str
     every: str = "1d"
     timezone: str = "UTC"
-    holidays: tuple[str, ...] = ()
+    holidays: tuple[str, ...] | str = ()
     assets: dict[str, Asset] = field(default_factory=dict, init=False)
     functions: dict[str, Function] = field(default_factory=dict, init=False)
     models: dict[str, Model] = field(default_factory=dict, init=False)
