@@ -13,7 +13,7 @@ from headwater.app.line import Line
 from headwater.app.profiling import parents_of, profile_of
 from headwater.app.running import Run, contract_results
 from headwater.core.assets import Asset, Mechanism
-from headwater.core.errors import CorruptTable, HeadwaterError, OutsideError
+from headwater.core.errors import CorruptTable, DataError, HeadwaterError, ModelError, OutsideError
 from headwater.core.project import Model
 from headwater.core.records import Evidence
 from headwater.dataops.contract_times import due
@@ -21,7 +21,9 @@ from headwater.dataops.delivery import Delivery, read_parents
 from headwater.dataops.schema import changes
 from headwater.mlops.fairness import POOLED, fairness
 from headwater.mlops.outcome import business, performance
+from headwater.mlops.segments import EARLIER, RECENT, segments
 from headwater.mlops.serving import identity
+from headwater.observe.outcome import MATURE
 from headwater.stats.profile import known_values, profile_windows
 from headwater.stats.stacking import stack
 from headwater.triage.mechanism import examine, look_back
@@ -29,6 +31,11 @@ from headwater.triage.replay import Replay
 
 PROBATION = {"1d": 14, "1h": 48}
 """Windows that new code is compared with the code before it, by the length of a window."""
+
+
+SEARCHED = {"1d": 7, "1h": 24}
+"""After how many windows the segments are searched again, by the length of a window."""
+_FEWEST = 14  # earlier windows without which nothing is searched
 
 
 def measure(line: Line, run: Run) -> list[Evidence]:
@@ -236,6 +243,34 @@ def outcomes(line: Line, model: Model, window: str) -> Iterable[Evidence]:
         except HeadwaterError as error:
             kind, values = "unmeasured", {"metric": kind, "error": error.message}
         yield Evidence(type=kind, subject=subject, window=window, values=values, time=time)
+        if kind == "performance" and _mature(values):
+            yield from _segments(line, model, window)
+
+
+def _segments(line: Line, model: Model, window: str) -> Iterable[Evidence]:
+    """Search for segments after every `SEARCHED`-th label-mature window, in it and in those before it."""
+    subject = line.project.ref(model.name, "model")
+    known = line.state.evidence[("performance", subject)]
+    keys = [key for key in sorted(known) if key < window and _mature(known[key].values)]
+    if (len(keys) + 1) % SEARCHED[line.calendar.every] or len(keys) < RECENT + _FEWEST:
+        return
+    recent, before = [*keys[1 - RECENT :], window], keys[: 1 - RECENT]
+    learnable = [key for key in before if line.state.history.learnable(subject, key)]
+    read = line.services.tables.read
+    rows = [
+        (key, log, read(model.labels, [key]))
+        for key in (*learnable[-EARLIER:], *recent)
+        if (log := read(model.predictions, [key])) is not None
+    ]
+    try:
+        values = segments(model, rows)
+    except (DataError, ModelError):  # what cannot be joined is said as unmeasured, in its own window
+        return
+    yield Evidence(type="segment", subject=subject, window=window, values=values, time=line.services.clock.now())
+
+
+def _mature(values: Mapping[str, Any]) -> bool:
+    return float(values.get("maturity", 0.0)) >= MATURE
 
 
 def _of_groups(line: Line, model: Model, window: str) -> Callable[..., dict[str, Any]]:

@@ -17,6 +17,7 @@ from headwater.observe.history import History
 from headwater.observe.outcome import BusinessMonitor, LabelMonitor, PerformanceMonitor, UnmeasuredMonitor
 from headwater.observe.parity import MechanismMonitor, ReleaseMonitor
 from headwater.observe.schema import SchemaMonitor
+from headwater.observe.segments import SegmentMonitor
 from headwater.observe.structure import StructureMonitor
 from headwater.observe.watch import WatchMonitor
 
@@ -49,6 +50,7 @@ MONITORS: tuple[Monitor, ...] = (
     PerformanceMonitor(),
     EstimatedMonitor(),
     FairnessMonitor(),
+    SegmentMonitor(),
     LabelMonitor(),
     BusinessMonitor(),
     UnmeasuredMonitor(),

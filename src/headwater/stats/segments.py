@@ -47,7 +47,7 @@ class Segment:
     Attributes:
         conditions: (column, value) pairs, e.g. ``(("origin", "JFK"), ("hour", "18 to 21"))``.
         target: Which number per row changed.
-        change: Its mean in the recent windows less that in the earlier ones, beyond what all rows did.
+        change: Its mean in the recent windows less that in the earlier ones, beyond what the rest of the rows did.
         error: Standard error of the change, windows as blocks.
         shrunk: The change without what chance adds to the largest of many.
         p: p-value of the change alone (two-sided t over windows).
@@ -273,20 +273,24 @@ class _Search:
             sums = np.bincount(place, weights=values, minlength=(kinds + 1) * windows).reshape(kinds + 1, windows)[1:]
             enough = (counts[:, self.new].sum(axis=1) >= self.least) & (counts[:, ~self.new].sum(axis=1) >= self.least)
             enough &= counts.sum(axis=1) < len(rows)  # a condition that all rows meet is none
-            for code in np.flatnonzero(enough):
-                made = self._measured((*conditions, (column, int(code))), counts[code], sums[code])
-                if made is not None:
-                    found.append(made)
+            if enough.any():
+                named = [(*conditions, (column, int(code))) for code in np.flatnonzero(enough)]
+                found += self._measured(named, counts[enough], sums[enough])
         return found
 
-    def _measured(self, conditions: tuple[tuple[int, int], ...], counts: Ints, sums: Floats) -> _Candidate | None:
-        sides = [_mean(counts[side], sums[side]) for side in (self.new, ~self.new)]
-        error = math.sqrt(sides[0][1] + sides[1][1])
-        if not error > 0:
-            return None
-        change = sides[0][0] - sides[1][0]
-        t = change / error
-        return _Candidate(conditions, t, two_sided(abs(t), self.degrees), change, error, int(counts[self.new].sum()))
+    def _measured(self, named: Sequence[tuple[tuple[int, int], ...]], counts: Ints, sums: Floats) -> list[_Candidate]:
+        """Measure segments from their rows and sums per window, both of shape (segments, windows)."""
+        (recent, one), (before, other) = (_mean(counts[:, side], sums[:, side]) for side in (self.new, ~self.new))
+        rows = counts[:, self.new].sum(axis=1)
+        # The windows' means, from which all is measured, hold the segment itself: against the rest it moved by more.
+        against = 1 / (1 - np.minimum(rows / max(1, self.recent), 0.99))
+        change, error = (recent - before) * against, np.sqrt(one + other) * against
+        found = []
+        for at in np.flatnonzero((error > 0) & np.isfinite(error)).tolist():
+            t = float(change[at] / error[at])
+            p = two_sided(abs(t), self.degrees) if abs(t) > 2 else 1.0  # no segment is chosen by that
+            found.append(_Candidate(named[at], t, p, float(change[at]), float(error[at]), int(rows[at])))
+        return found
 
     def _told_once(self, chosen: Sequence[_Candidate], tested: int, most: int) -> list[Segment]:
         """Tell the simplest of the clearest, take its change out of the rows, and look at what remains."""
@@ -315,9 +319,8 @@ class _Search:
     def _again(self, conditions: tuple[tuple[int, int], ...]) -> _Candidate | None:
         rows = self._rows(conditions)
         counts = np.bincount(self.at[rows], minlength=len(self.new))
-        return self._measured(
-            conditions, counts, np.bincount(self.at[rows], weights=self.values[rows], minlength=len(self.new))
-        )
+        sums: Floats = np.bincount(self.at[rows], weights=self.values[rows], minlength=len(self.new)).astype(np.float64)
+        return next(iter(self._measured([conditions], counts[None], sums[None])), None)
 
     def _segment(self, item: _Candidate, tested: int) -> Segment:
         named = sorted(
@@ -337,15 +340,14 @@ class _Search:
         )
 
 
-def _mean(counts: Ints, sums: Floats) -> tuple[float, float]:
-    """Return the mean over rows and its squared standard error, windows as blocks (ratio estimate)."""
-    there = counts > 0
-    blocks, n = int(there.sum()), float(counts.sum())
-    if blocks < _WINDOWS:
-        return 0.0, math.inf
-    mean = float(sums.sum()) / n
-    off = sums[there] - mean * counts[there]
-    return mean, blocks / (blocks - 1) * float((off**2).sum()) / n**2
+def _mean(counts: Ints, sums: Floats) -> tuple[Floats, Floats]:
+    """Return the means over rows and their squared standard errors, windows as blocks (ratio estimate)."""
+    blocks, n = (counts > 0).sum(axis=1), counts.sum(axis=1).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = sums.sum(axis=1) / n
+        off = ((sums - mean[:, None] * counts) ** 2).sum(axis=1)
+        error = np.where(blocks >= _WINDOWS, blocks / (blocks - 1) * off / n**2, np.inf)
+    return mean, error
 
 
 def _benjamini_hochberg(layer: Sequence[_Candidate], size: int, level: float) -> list[_Candidate]:
