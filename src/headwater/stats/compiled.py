@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ _TABLE = _BITS.view(np.uint64).ravel()
 _NO_BITMAP = np.empty(0, dtype=np.uint8)
 _SPREAD = 2.0**240
 _SAMPLE = 512
+_STRETCH = 1 << 15
 
 
 def scan(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummary:
@@ -54,8 +55,9 @@ def _scan_codes(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummary:
             rows += piece.stop - piece.start
             assert piece.chunk.values is not None
             values = piece.chunk.values[piece.start : piece.stop]
-            bitmap, bit = _bitmap(piece.chunk.validity, piece.chunk.offset + piece.start)
-            kernels.scan_values(_widened(values), bitmap, bit, _TABLE, 0, dictionary.length, table)
+            part = Stored(values, piece.chunk.validity, piece.chunk.offset + piece.start)
+            for codes, bitmap, bit in _segments(part, _narrow(values)):
+                kernels.scan_values(codes, bitmap, bit, _TABLE, 0, dictionary.length, table)
         times = table.sum(axis=0, dtype=np.int64)
         if times[0]:
             raise DataError(
@@ -77,13 +79,21 @@ def _bitmap(validity: npt.NDArray[np.uint8] | None, bit: int) -> tuple[npt.NDArr
     return (_NO_BITMAP, 0) if validity is None else (validity, bit)
 
 
-def _widened(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Cast the rarer widths, so that fewer forms of a kernel are compiled."""
-    if values.dtype in (np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.float32)):
-        return values
-    if values.dtype.kind == "f":
-        return values.astype(np.float32)
-    return values.astype(np.int32 if values.dtype.itemsize < 4 else np.int64)
+def _narrow(values: npt.NDArray[Any]) -> type[np.generic]:
+    return np.int32 if values.dtype.itemsize < 4 or values.dtype == np.int32 else np.int64
+
+
+def _segments(part: Stored, dtype: type[np.generic]) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.uint8], int]]:
+    """Yield numbers in one width with their bitmap and first bit, so that a kernel is compiled in one form only.
+
+    Other widths are cast a stretch at a time, which stays in the processor's cache.
+    """
+    bitmap, bit = _bitmap(part.validity, part.offset)
+    if part.values.dtype == dtype:
+        yield np.ascontiguousarray(part.values), bitmap, bit
+        return
+    for at in range(0, len(part.values), _STRETCH):
+        yield part.values[at : at + _STRETCH].astype(dtype), bitmap, bit + at if len(bitmap) else 0
 
 
 def _scan_values(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummary:
@@ -95,8 +105,8 @@ def _scan_values(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummary
     found = start
     for piece in pieces:
         part = stored(piece)
-        bitmap, bit = _bitmap(part.validity, part.offset)
-        kernels.scan_values(_widened(part.values), bitmap, bit, _TABLE, grid.low, grid.size, counts)
+        for values, bitmap, bit in _segments(part, _narrow(part.values)):
+            kernels.scan_values(values, bitmap, bit, _TABLE, grid.low, grid.size, counts)
         rows += len(part.values)
         now = int(counts[:, 0].sum(dtype=np.int64))
         if now > outside:
@@ -141,14 +151,14 @@ def _scan_numbers(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummar
     counters[kernels.LOW], counters[kernels.HIGH] = 2**63 - 1, -(2**63)
     counters[kernels.COUNTERS] = grid.low
     sums, described = np.zeros(4), _described(grid)
+    kept = (counts, outer, pages, registers, counters, sums)
     for part in parts:
-        bitmap, bit = _bitmap(part.validity, part.offset)
-        kept = (counts, outer, pages, registers, counters, sums)
-        if whole:
-            shared = (_widened(part.values), bitmap, bit, _TABLE, described, np.int64(point), -start.field.shift)
-            kernels.scan_wholes(*shared, *kept)
-        else:
-            kernels.scan_reals(_widened(part.values), bitmap, bit, _TABLE, described, float(point), *kept)
+        for values, bitmap, bit in _segments(part, np.int64 if whole else np.float64):
+            if whole:
+                zero = -start.field.shift
+                kernels.scan_wholes(values, bitmap, bit, _TABLE, described, np.int64(point), zero, *kept)
+            else:
+                kernels.scan_reals(values, bitmap, bit, _TABLE, described, float(point), *kept)
     rows = sum(len(part.values) for part in parts)
     good, present = int(counters[kernels.GOOD]), int(counters[kernels.PRESENT])
     infinite = int(counters[kernels.INFINITE])

@@ -8,11 +8,13 @@ Measurements are in docs/decisions/0011.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
+from numba.core import event
 
 from headwater.stats.sketches import FIRST, SALT, SECOND
 
@@ -25,8 +27,27 @@ _LARGEST, _LEAST = np.int64(0x7FFFFFFFFFFFFFFF), np.int64(-0x8000000000000000)
 _FIRST, _SECOND, _SALT = np.uint64(FIRST), np.uint64(SECOND), np.uint64(SALT)
 LINEAR, LOG = 0, 1
 # Places in the counters and sums that the loops keep.
-GOOD, PRESENT, INFINITE, OUTSIDE, LOW, HIGH, ZEROS = range(7)
+GOOD, PRESENT, INFINITE, FLOOR, LOW, HIGH, ZEROS = range(7)
 COUNTERS = 7
+
+
+class _Announcement(event.Listener):
+    """Say once, on stderr, that a first call compiles."""
+
+    told = False
+
+    def on_start(self, event: event.Event) -> None:
+        ours = getattr(event.data["dispatcher"].py_func, "__module__", "").startswith(_ROOM)
+        if ours and not self.told:
+            self.told = True
+            print("headwater: compiling the summary kernels, once for this machine ...", file=sys.stderr, flush=True)
+
+    def on_end(self, event: event.Event) -> None:
+        """Nothing follows."""
+
+
+_ROOM = __name__.rpartition(".")[0]
+event.register("numba:compile", _Announcement())  # type: ignore[no-untyped-call]
 
 
 def compiled(**options: Any) -> Callable[[_F], _F]:
@@ -234,7 +255,7 @@ def _observe_many(hashes: Any, registers: Any, floor: int) -> None:
 
 
 @compiled()
-def _outer(values: Any, cells: Any, middle: float, outer: Any, pages: Any) -> int:
+def _outer(values: Any, cells: Any, middle: float, outer: Any, pages: Any, weight: int) -> None:
     """Count the numbers outside the grid by outer cell; see `headwater.stats.grids.Grid.outer`.
 
     ``pages`` marks which 4096 cells of ``outer`` were touched, so that the others need not be looked through.
@@ -242,7 +263,6 @@ def _outer(values: Any, cells: Any, middle: float, outer: Any, pages: Any) -> in
     half = len(outer) >> 1
     scratch = np.empty(1)
     bits = scratch.view(np.int64)
-    found = 0
     whole = (len(cells) + 31) >> 5
     for group in range(whole):
         part = cells[group * 32 : group * 32 + 32]
@@ -253,16 +273,14 @@ def _outer(values: Any, cells: Any, middle: float, outer: Any, pages: Any) -> in
             continue
         for at in range(len(part)):
             if part[at] == 0:
-                value = np.float64(values[group * 32 + at])
+                value = values[group * 32 + at]
                 gap = value - middle
                 near = abs(value) < abs(gap)
                 scratch[0] = (value if near else gap) + 0.0
                 key = bits[0] ^ ((bits[0] >> np.int64(63)) & _LARGEST)
                 place = (key >> np.int64(46)) + (half >> 1) + (0 if near else half)
-                outer[place] += np.uint32(1)
+                outer[place] += np.uint32(weight)
                 pages[place >> 12] = np.uint8(1)
-                found += 1
-    return found
 
 
 @compiled()
@@ -309,7 +327,7 @@ def scan_reals(
     words = np.full(BLOCK // 8, np.uint64(0xFFFFFFFFFFFFFFFF))
     mask = words.view(np.uint8)
     block, cells = np.empty(BLOCK), np.empty(BLOCK, dtype=np.int32)
-    hashes, floor = np.empty(BLOCK, dtype=np.uint64), 0
+    hashes = np.empty(BLOCK, dtype=np.uint64)
     for start in range(0, len(values), BLOCK):
         part = values[start : start + BLOCK]
         rows = len(part)
@@ -340,8 +358,10 @@ def scan_reals(
             _place_linear(x, grid[4], grid[1], grid[2], c)
         else:
             _place_log(x.view(np.int64), power, low, size, c)
-        h, bits = hashes[:rows], x.view(np.int64)
-        floor = _finish(x, bits, c, first, fillers, grid[5], counts, outer, pages, registers, counters, h, floor)
+        if _finish(x.view(np.int64), c, first, fillers, counts, registers, counters, hashes[:rows]):
+            _outer(x, c, grid[5], outer, pages, 1)
+            if fillers:
+                _outer(x[first : first + 1], c[first : first + 1], grid[5], outer, pages, -fillers)
 
 
 @compiled()
@@ -366,7 +386,7 @@ def scan_wholes(
     words = np.full(BLOCK // 8, np.uint64(0xFFFFFFFFFFFFFFFF))
     mask = words.view(np.uint8)
     block, reals, cells = np.empty(BLOCK, dtype=np.int64), np.empty(BLOCK), np.empty(BLOCK, dtype=np.int32)
-    hashes, floor = np.empty(BLOCK, dtype=np.uint64), 0
+    hashes = np.empty(BLOCK, dtype=np.uint64)
     for start in range(0, len(values), BLOCK):
         part = values[start : start + BLOCK]
         rows = len(part)
@@ -403,39 +423,34 @@ def scan_wholes(
         else:
             reals[:rows] = x
             _place_log(reals[:rows].view(np.int64), power, low, size, c)
-        h = hashes[:rows]
-        floor = _finish(x, x, c, first, fillers, grid[5], counts, outer, pages, registers, counters, h, floor)
+        if _finish(x, c, first, fillers, counts, registers, counters, hashes[:rows]):
+            y = reals[:rows]
+            y[:] = x
+            _outer(y, c, grid[5], outer, pages, 1)
+            if fillers:
+                _outer(y[first : first + 1], c[first : first + 1], grid[5], outer, pages, -fillers)
 
 
 @compiled()
 def _finish(
-    values: Any,
     bits: Any,
     cells: Any,
     first: int,
     fillers: int,
-    middle: float,
     counts: Any,
-    outer: Any,
-    pages: Any,
     registers: Any,
     counters: Any,
     hashes: Any,
-    floor: int,
-) -> int:
-    """Count a block's cells, those outside by outer cell, and its distinct values; take the fillers off again."""
+) -> Any:
+    """Count a block's cells and distinct values, take the fillers off again, and tell whether some lie outside."""
     before = counts[0, 0] + counts[1, 0] + counts[2, 0] + counts[3, 0]
     _count(cells, counts)
-    if counts[0, 0] + counts[1, 0] + counts[2, 0] + counts[3, 0] != before:
-        counters[OUTSIDE] += _outer(values, cells, middle, outer, pages)
-        if fillers and cells[first] == 0:
-            counters[OUTSIDE] -= fillers
-            _outer_less(values[first : first + 1], fillers, middle, outer)
+    outside = counts[0, 0] + counts[1, 0] + counts[2, 0] + counts[3, 0] != before
     if fillers:
         counts[0, np.uint32(cells[first])] -= np.uint32(fillers)
     _hash(bits, hashes)
-    if floor >= 3:
-        _observe_many(hashes, registers, floor)
+    if counters[FLOOR] >= 3:
+        _observe_many(hashes, registers, counters[FLOOR])
     else:
         observe(hashes, registers)
     # Looking for the lowest register costs as much as a block; done now and then it tells soon enough.
@@ -443,21 +458,8 @@ def _finish(
         lowest = np.uint8(255)
         for at in range(len(registers)):
             lowest = min(lowest, registers[at])
-        floor = int(lowest)
-    return floor
-
-
-@compiled()
-def _outer_less(value: Any, fillers: int, middle: float, outer: Any) -> None:
-    half = len(outer) >> 1
-    scratch = np.empty(1)
-    number = np.float64(value[0])
-    gap = number - middle
-    near = abs(number) < abs(gap)
-    scratch[0] = (number if near else gap) + 0.0
-    bits = scratch.view(np.int64)[0]
-    key = bits ^ ((bits >> np.int64(63)) & _LARGEST)
-    outer[(key >> np.int64(46)) + (half >> 1) + (0 if near else half)] -= np.uint32(fillers)
+        counters[FLOOR] = lowest
+    return outside
 
 
 @compiled()
