@@ -65,7 +65,7 @@ def _softmax(weights: Sequence[float]) -> list[float]:
 
 def _world(case: Case) -> float:
     """Weight of "the world changed": raised loss over several windows, bursts, or inputs that moved unsigned."""
-    raised = {finding.window for finding in case.findings if finding.monitor in REALISED}
+    raised = {finding.window for finding in case.findings if _realised(finding)}
     moved = {finding.subject for finding in case.findings if finding.monitor == "distribution"}
     burst = any(finding.severity == "alarm" and case.burst(finding) for finding in case.findings)
     weight = -4.0 if case.broken else 0.0 if raised or moved or burst else -2.0
@@ -188,8 +188,12 @@ def _nobody(case: Case, status: Literal["world", "none"], chance: float, common:
     )
 
 
+def _realised(finding: Finding) -> bool:
+    return finding.monitor in REALISED and finding.severity == "alarm"
+
+
 def _raised(case: Case) -> int:
-    return len({finding.window for finding in case.findings if finding.monitor in REALISED})
+    return len({finding.window for finding in case.findings if _realised(finding)})
 
 
 def _undetermined(case: Case, suspects: Sequence[Weighed], chances: Sequence[float], common: dict[str, Any]) -> Verdict:
