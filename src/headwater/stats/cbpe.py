@@ -224,7 +224,7 @@ class Cbpe:
     """Confidence-based performance estimation: recalibrate on labelled windows, then believe the probabilities.
 
     Never for the AUC: estimated from probabilities its error was larger than that of a constant guess (.092 against
-    .069, measured on a year of flights), because it hangs on how rows are ordered, which calibration does not settle.
+    .069, measured on a year of daily windows), because it hangs on how rows are ordered, which calibration does not settle.
 
     Args:
         memory: Weight of a labelled window relative to the one after it; 1 never forgets.

@@ -24,7 +24,7 @@ _WORSE = 1.25  # how much further off than the last realised value estimates may
 
 
 REFUSED = {
-    name: "it hangs on how rows are ordered, which calibration does not settle: measured on a year of flights its error "
+    name: "it hangs on how rows are ordered, which calibration does not settle: measured on a year of daily windows its error "
     "was larger than that of a constant guess (.092 against .069)"
     for name in ("auc", "roc_auc", "average_precision")
 }
