@@ -43,18 +43,21 @@ def _one(line: Line, model: Model, run: Run, findings: Sequence[Finding]) -> Ite
     scored, labelled = run.deliveries.get(model.predictions), run.deliveries.get(model.labels)
     if scored is None or scored.state != "COMPLETE" or scored.frame is None or not scored.frame.height:
         return
+    key = scored.window.key
     tracked = line.estimates.get(model.name)
-    if tracked is None:
-        tracked = line.estimates[model.name] = _caught_up(line, model, scored.window.key)
-    if tracked is None:
-        tracked = line.estimates[model.name] = Estimates(model, scored.frame)
+    again = tracked is not None and bool(tracked.track.estimated(key))
+    if tracked is None or again:
+        tracked = _caught_up(line, model, key) or Estimates(model, scored.frame)
+    line.estimates[model.name] = tracked
     if labelled is not None and labelled.state == "COMPLETE" and _sound(line, model, labelled.window.key):
         values = _settled(line, model, tracked, labelled.window.key)
         if values:
             yield _evidence(line, model, "estimate", labelled.window.key, values)
-    values = tracked.estimate(scored.window.key, scored.frame, _hidden(line, model, findings))
+    values = tracked.estimate(key, scored.frame, _hidden(line, model, findings))
     if values:
-        yield _evidence(line, model, "estimate", scored.window.key, values)
+        yield _evidence(line, model, "estimate", key, values)
+    if any(other > key for other in line.services.tables.keys(model.predictions)):
+        del line.estimates[model.name]  # a window of the past was run again: what came after it is learned anew
 
 
 def _caught_up(line: Line, model: Model, before: str) -> Estimates | None:

@@ -47,7 +47,7 @@ class Line:
         self.services = services
         self.config = config
         self._stamp = ""
-        self.estimates: dict[str, Estimates | None] = {}
+        self.estimates: dict[str, Estimates] = {}
         self._held: list[Entry] | None = None
         self.contracts: dict[str, Contract] = {}
         self.references: dict[str, list[tuple[list[str], Reference | None]]] = defaultdict(list)

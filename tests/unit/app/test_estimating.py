@@ -76,3 +76,13 @@ def test_a_failing_cost_leaves_no_estimate_and_says_why(lived: Shop, tmp_path) -
     assert shop.day(3 + RUN) not in told(shop)
     unmeasured = shop.line.state.evidence[("unmeasured", shop.line.project.ref("refund", "model"))]
     assert unmeasured
+
+
+def test_a_window_run_again_is_estimated_from_what_was_known_before_it(lived: Shop, tmp_path) -> None:
+    shop = lived.at(tmp_path / "project")
+    shop.run(3 + RUN)
+    shop.run(RUN)
+    assert shop.line.estimates == {}
+    assert told(shop)[shop.day(RUN)].values["windows"] == RUN - 1
+    shop.run(4 + RUN)
+    assert told(shop)[shop.day(4 + RUN)].values["windows"] == RUN + 3
