@@ -9,10 +9,12 @@ from typing import Any
 
 from headwater.app.arrival import normal_keys
 from headwater.app.declared import watched
+from headwater.app.filling import fillings, opened
 from headwater.app.line import Line
 from headwater.app.profiling import parents_of, profile_of
+from headwater.app.readers import readers
 from headwater.app.running import Run, contract_results
-from headwater.core.assets import Asset, Mechanism
+from headwater.core.assets import Mechanism
 from headwater.core.errors import CorruptTable, DataError, HeadwaterError, ModelError, OutsideError
 from headwater.core.project import Model
 from headwater.core.records import Evidence
@@ -49,11 +51,6 @@ def measure(line: Line, run: Run) -> list[Evidence]:
                                        if item.state == "COMPLETE"]))  # fmt: skip
         for model in line.project.models.values():
             found.extend(release(line, model, run.last))
-    for model in line.project.models.values():
-        if model.labels in run.deliveries and run.deliveries[model.labels].state == "COMPLETE":
-            first, _, last = run.deliveries[model.labels].window.key.partition("..")
-            for span in line.calendar.between(first, last or first):
-                found.extend(outcomes(line, model, span.key))
     return found
 
 
@@ -75,6 +72,7 @@ def _arrival(line: Line, name: str, delivery: Delivery, delivered: Mapping[str, 
             "landed_hours": round((line.services.clock.now() - delivery.window.end).total_seconds() / 3600, 3),
             "backfill": ".." in delivery.window.key,
             **deadline,
+            **opened(line, name, delivery),
         },
         time=line.services.clock.now(),
     )
@@ -105,28 +103,21 @@ def _schema(line: Line, name: str, delivery: Delivery, delivered: Mapping[str, D
     if previous is None or previous.schema == delivery.frame.schema:
         return
     old, new = ({name: str(kind) for name, kind in frame.schema.items()} for frame in (previous, delivery.frame))
-    found = changes(old, new, _consumed(line, asset))
-    yield Evidence(
-        type="schema",
-        subject=line.ref(asset.name),
-        window=delivery.window.key,
-        values={"changes": [{"column": item.column, "severity": item.severity, "text": item.text} for item in found]},
-        time=line.services.clock.now(),
-    )
-
-
-def _consumed(line: Line, asset: Asset) -> set[str]:
-    """The columns that somebody reads, as far as can be told: promised, carried on by a child, or a model's."""
-    contract = line.contracts.get(asset.name)
-    found = set() if contract is None else {str(item["name"]) for item in contract.properties}
-    for child in line.assets.values():
-        newest = line.services.tables.keys(child.name)[-1:] if asset.name in child.parents else []
-        frame = line.services.tables.read(child.name, newest) if newest else None
-        found |= set() if frame is None else set(frame.columns)
-    for model in line.project.models.values():
-        if asset.name in (model.features, model.served):
-            found |= {model.entity, *model.columns, *model.carry}
-    return found
+    who = readers(line, asset, old)
+    told = [
+        {
+            "column": item.column,
+            "kind": item.kind,
+            "severity": item.severity,
+            "text": item.text + (f"; read by {', '.join(who[item.column])}" if item.column in who else ""),
+        }
+        for item in changes(old, new, who)
+    ]
+    if told:
+        time = line.services.clock.now()
+        yield Evidence(
+            type="schema", subject=line.ref(name), window=delivery.window.key, values={"changes": told}, time=time
+        )
 
 
 def _profiles(line: Line, name: str, delivery: Delivery, delivered: Mapping[str, Delivery]) -> Iterable[Evidence]:
@@ -150,6 +141,7 @@ def _profiles(line: Line, name: str, delivery: Delivery, delivered: Mapping[str,
 
 OF_DELIVERIES: Mapping[str, Callable[[Line, str, Delivery, Mapping[str, Delivery]], Iterable[Evidence]]] = {
     "arrival": _arrival,
+    "filling": fillings,
     "contract": _checks,
     "schema": _schema,
     "profile": _profiles,

@@ -60,8 +60,9 @@ def expected(line: Line, name: str) -> tuple[Window | None, datetime | None]:
 
 
 def _newest(line: Line, name: str) -> str | None:
-    """The newest window that was delivered; a snapshot of a range of windows holds up to its end."""
-    delivered, asset = line.delivered(name), line.assets[name]
+    """The newest window that was delivered whole; a snapshot of a range of windows holds up to its end."""
+    asset, arrived = line.assets[name], line.state.history.arrivals(line.ref(name))
+    delivered = [key for key in line.delivered(name) if not arrived.get(key, {}).get("open")]
     if not delivered:
         return None
     if not asset.snapshot or not line.state.runs:

@@ -43,6 +43,8 @@ def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tu
         if asset.recomputable or subject not in unusual | feeding:
             continue
         key = line.calendar.shift(line.calendar.window(run), -asset.lag).key
+        if line.services.clock.now() < line.calendar.window(key).end:
+            continue  # what is not whole yet looks like what came in part
         pressing = subject in feeding or any(
             finding.subject == subject and finding.severity == "alarm" for finding in findings
         )

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from headwater.app.arrival import mend
+from headwater.app.filling import grown
 from headwater.app.line import Line
 from headwater.app.profiling import change_metrics, profile_of
 from headwater.core.assets import Asset, Mechanism
@@ -141,14 +142,18 @@ def _joinable(line: Line, asset: Asset, frame: pl.DataFrame, window: Window) -> 
 
 
 def _no_conflict(line: Line, asset: Asset, pieces: Mapping[str, pl.DataFrame]) -> None:
-    """Refuse to replace a window by other rows; their order and the last bits of numbers do not make them others."""
+    """Refuse to replace a window by other rows, unless it was still open when it came.
+
+    Their order and the last bits of numbers do not make them others.
+    """
     tables = line.services.tables
     for key, frame in {} if asset.snapshot else pieces.items():
         written = tables.content(asset.name, key)
         if written is None or written == content_hash(frame):
             continue
         stored = tables.read(asset.name, [key])
-        if stored is not None and (stored.schema != frame.schema or compare(frame, stored, asset.key).share):
+        same = stored is None or (stored.schema == frame.schema and not compare(frame, stored, asset.key).share)
+        if not same and stored is not None and not grown(line, asset, key, frame, stored):
             raise WindowConflict(
                 f"window {key} of `{asset.name}` is delivered already, with other content",
                 doing=f"delivering `{asset.name}`",

@@ -76,7 +76,8 @@ class Workspace:
     def run(self, window: str | None = None, progress: Progress = _silent) -> dict[str, Any]:
         """Run one window: deliver, measure, monitor, judge.
 
-        Without a window it is the last one again while something of it is not delivered, else the one after it.
+        Without a window it is the last one again while something of it is not delivered, or came before the window was
+        over; else the one after it.
         """
         key = window or self._next()
         self.line.calendar.window(key)
@@ -95,7 +96,12 @@ class Workspace:
         if not done:
             raise UsageError("nothing was run yet", hint="say which window: headwater run --window D")
         last = max(done)
-        return last if self.line.undelivered(last) else self.after(last)
+        open_then = any(
+            found.get(last) is not None and found[last].values.get("open")
+            for (kind, _), found in self.line.state.evidence.items()
+            if kind == "arrival"
+        )
+        return last if open_then or self.line.undelivered(last) else self.after(last)
 
     def after(self, window: str) -> str:
         """Return the window after another."""

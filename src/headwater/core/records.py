@@ -88,7 +88,8 @@ class Evidence(Stored):
     wrong downstream came in by a source), ``performance``, ``estimate`` (performance expected before labels),
     ``fairness`` (gaps between groups), ``segment`` (parts of the rows that do worse than they did), ``latency``,
     ``calibration`` (confidence and reliability), ``business``, ``unmeasured``,
-    ``watch`` (declared numbers), ``schema``, ``vocabulary``, ``arrival`` (landing of a dataset) or ``verification``.
+    ``watch`` (declared numbers), ``schema``, ``vocabulary``, ``arrival`` (landing of a dataset), ``filling`` (how far a
+    window had filled up) or ``verification``.
     ``values`` maps a metric's name to its number or a small plain structure.
     """
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["added", "removed", "renamed", "retyped", "widened"]
+Kind = Literal["added", "removed", "renamed", "retyped", "narrowed", "emptied", "widened"]
 _ALIKE = 0.5
 # How many bits a number type holds exactly, below and above zero.
 _BITS = {
@@ -25,9 +25,12 @@ class SchemaChange:
 
     Attributes:
         column: The column as it was called before (for an added one: as it is called now).
-        kind: ``added``, ``removed``, ``renamed`` (a removed and an added column look like one), ``retyped`` (to a type
-            that does not hold the old one's values) or ``widened`` (to one that does).
-        severity: ``breaking`` when a consumer reads the column and it is gone, renamed or retyped; else ``additive``.
+        kind: ``added``, ``removed``, ``renamed`` (a removed and an added column look like one), ``widened`` (to a type
+            that holds all of the old one's values), ``narrowed`` (to one whose values the old one held: some may have
+            been cut to fit), ``retyped`` (to another altogether) or ``emptied`` (to the type of a column that holds
+            nothing but nulls, which is a matter of its null share).
+        severity: ``breaking`` when a consumer reads the column and it is gone, renamed, narrowed or retyped; else
+            ``additive``.
         before: Old type; None for an added column.
         after: New type; None for a removed column.
         now: The new name of a renamed column.
@@ -47,6 +50,8 @@ class SchemaChange:
             "added": f"is new ({self.after})",
             "removed": f"is gone (was {self.before})",
             "renamed": f"is gone, perhaps renamed to `{self.now}`",
+            "narrowed": f"is narrowed from {self.before} to {self.after}",
+            "emptied": f"holds nothing but nulls (was {self.before})",
             "retyped": f"is {self.after}, was {self.before}",
             "widened": f"is widened from {self.before} to {self.after}",
         }[self.kind]
@@ -62,7 +67,8 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], consumed: Collection
     Args:
         old: The last accepted types by column, as text or as Polars types.
         new: The types now.
-        consumed: Columns that a consumer reads.
+        consumed: Columns that a consumer reads. Their order in the table means nothing, and whether they may be null
+            is a promise of the contract, not of the type.
 
     Returns:
         Changes, breaking ones first, then by column.
@@ -87,14 +93,22 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any], consumed: Collection
             found.append(SchemaChange(name, "removed", severity, dtype, None))
     for name in before.keys() & after.keys():
         if _plain(before[name]) != _plain(after[name]):
-            wide = holds_values_of(after[name], before[name])
-            severity = "breaking" if name in consumed and not wide else "additive"
-            found.append(SchemaChange(name, "widened" if wide else "retyped", severity, before[name], after[name]))
+            kind = _change(before[name], after[name])
+            severity = "breaking" if name in consumed and kind in ("retyped", "narrowed") else "additive"
+            found.append(SchemaChange(name, kind, severity, before[name], after[name]))
     taken = set(renamed.values())
     found.extend(
         SchemaChange(name, "added", "additive", None, dtype) for name, dtype in come.items() if name not in taken
     )
     return sorted(found, key=lambda item: (item.severity != "breaking", item.column))
+
+
+def _change(before: str, after: str) -> Literal["widened", "emptied", "narrowed", "retyped"]:
+    if holds_values_of(after, before):
+        return "widened"
+    if _plain(after) == "null":
+        return "emptied"
+    return "narrowed" if holds_values_of(before, after) else "retyped"
 
 
 def holds_values_of(wider: str, narrower: str) -> bool:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from headwater.core.errors import UsageError
 from headwater.core.ports import Record
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
@@ -38,6 +39,7 @@ class History:
         self._slots = Slots(calendar, holidays)
         self._series: dict[Key, dict[str, dict[str, float]]] = defaultdict(dict)
         self._arrivals: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+        self._fillings: dict[str, dict[str, list[Mapping[str, Any]]]] = defaultdict(dict)
         self._findings: dict[str, Finding] = {}
         self._alarms: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._notices: dict[str, set[str]] = defaultdict(set)
@@ -51,6 +53,11 @@ class History:
         self._settled: frozenset[str] = frozenset()
         self.acceptances = Acceptances()
         self.accepted: str | None = None
+
+    @property
+    def slots(self) -> Slots:
+        """The seasonal slots of windows."""
+        return self._slots
 
     @property
     def holidays(self) -> frozenset[str]:
@@ -83,13 +90,22 @@ class History:
         """Take in one piece of evidence; newer evidence of the same window replaces older."""
         if evidence.type == "arrival":
             self._arrivals[evidence.subject][evidence.window] = evidence.values
-        if evidence.type not in SERIES:
+        elif evidence.type == "filling":
+            self._fillings[evidence.subject].setdefault(evidence.window, []).append(evidence.values)
+        if evidence.type not in SERIES or self.open(evidence):
             return
         key = (evidence.type, evidence.subject)
         values = {name: number for name, value in evidence.values.items() if (number := _number(value)) is not None}
         if self._series[key].get(evidence.window) != values:
             self._series[key][evidence.window] = values
             self._touched(key, evidence.window)
+
+    def open(self, evidence: Evidence) -> bool:
+        """Tell whether a window was not over when it was measured: it says nothing about whole windows."""
+        try:
+            return evidence.time < self._slots.calendar.window(evidence.window).end
+        except UsageError:  # named by another calendar than the project's
+            return False
 
     def add_finding(self, finding: Finding) -> None:
         """Take in one finding: an alarm keeps its subject's window from being learned."""
@@ -141,6 +157,10 @@ class History:
     def arrivals(self, subject: str) -> Mapping[str, Mapping[str, Any]]:
         """Return what is known of a dataset's deliveries, by window."""
         return self._arrivals.get(subject, {})
+
+    def fillings(self, subject: str) -> Mapping[str, list[Mapping[str, Any]]]:
+        """Return how each window filled up: its deliveries in order, those while it was open and the last."""
+        return self._fillings.get(subject, {})
 
     def baseline(self, type: str, subject: str, before: str) -> Baseline:
         """Return what the accepted windows before ``before`` teach about a subject."""

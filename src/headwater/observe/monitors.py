@@ -13,6 +13,7 @@ from headwater.observe.contract import ContractMonitor
 from headwater.observe.distribution import DistributionMonitor
 from headwater.observe.estimated import EstimatedMonitor
 from headwater.observe.fairness import FairnessMonitor
+from headwater.observe.filling import FillingMonitor
 from headwater.observe.history import History
 from headwater.observe.outcome import BusinessMonitor, LabelMonitor, PerformanceMonitor, UnmeasuredMonitor
 from headwater.observe.parity import MechanismMonitor, ReleaseMonitor
@@ -40,6 +41,7 @@ class Monitor(Protocol):
 
 MONITORS: tuple[Monitor, ...] = (
     ArrivalMonitor(),
+    FillingMonitor(),
     ContractMonitor(),
     SchemaMonitor(),
     StructureMonitor(),
@@ -58,6 +60,10 @@ MONITORS: tuple[Monitor, ...] = (
 """The monitors of the line, in the order in which their findings are listed."""
 
 
+AT_ONCE = ("arrival", "filling", "contract", "schema", "mechanism", "release")
+"""Evidence that can be judged while a window is still open: it does not hang on how many rows have come."""
+
+
 def evaluate(
     evidence: Sequence[Evidence],
     history: History,
@@ -67,7 +73,9 @@ def evaluate(
 ) -> list[Finding]:
     """Let every monitor look at new evidence.
 
-    The evidence may be in ``history`` already: a window is never compared with itself.
+    The evidence may be in ``history`` already: a window is never compared with itself. What was measured of rows while
+    a window was still open gets no verdict, but for whether enough has come by then.
     """
     history.season(calendar)
-    return [finding for monitor in monitors for finding in monitor.evaluate(evidence, history, calendar, now)]
+    settled = [item for item in evidence if item.type in AT_ONCE or not history.open(item)]
+    return [finding for monitor in monitors for finding in monitor.evaluate(settled, history, calendar, now)]

@@ -68,8 +68,23 @@ def test_several_renames_are_paired_by_likeness_each_once():
 def test_a_type_that_holds_the_old_values_widens_and_any_other_breaks(before, after, holds):
     assert holds_values_of(after, before) is holds
     found = kinds({"x": after}, ["x"], {"x": before})
-    expected = [] if before == after else [("x", "widened", "additive") if holds else ("x", "retyped", "breaking")]
-    assert found == expected
+    if before == after:
+        assert found == []
+    elif holds:
+        assert found == [("x", "widened", "additive")]
+    elif after == "Null":
+        assert found == [("x", "emptied", "additive")], "what holds nothing is a matter of its nulls"
+    else:
+        narrowed = holds_values_of(before, after)
+        assert found == [("x", "narrowed" if narrowed else "retyped", "breaking")]
+
+
+@pytest.mark.parametrize(("before", "after"), [("Int64", "Int32"), ("Float64", "Float32"), ("Int16", "UInt8")])
+def test_a_narrower_type_may_have_cut_values_and_breaks_whoever_reads_them(before, after):
+    (change,) = changes({"x": before}, {"x": after}, ["x"])
+    assert (change.kind, change.severity) == ("narrowed", "breaking")
+    assert change.text == f"column `x` is narrowed from {before} to {after}"
+    assert changes({"x": before}, {"x": after}, [])[0].severity == "additive"
 
 
 def test_a_type_change_that_nobody_reads_breaks_nobody():
