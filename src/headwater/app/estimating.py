@@ -34,8 +34,9 @@ def estimates(line: Line, run: Run, findings: Sequence[Finding]) -> list[Evidenc
             raise
         except HeadwaterError as error:
             line.estimates.pop(model.name, None)
-            values = {"metric": "estimate", "error": error.message}
-            found.append(_evidence(line, model, "unmeasured", run.last, values))
+            # no alarm: what fails here fails in scoring or in the business metric too, and those have their own
+            values = {"valid": False, "reason": error.message, "withheld": {}}
+            found.append(_evidence(line, model, "estimate", run.last, values))
     return found
 
 

@@ -69,13 +69,15 @@ def test_another_model_than_approved_hides_the_estimate(lived: Shop, tmp_path) -
     assert not values["valid"] and "is in alarm" in values["reason"]
 
 
-def test_a_failing_cost_leaves_no_estimate_and_says_why(lived: Shop, tmp_path) -> None:
+def test_a_failing_cost_leaves_no_estimate_and_says_why_without_an_alarm_of_its_own(lived: Shop, tmp_path) -> None:
     shop = lived.at(tmp_path / "project")
     shop.edit('rows["decision"]) * 7', 'rows["decision"]) * 7 / rows["no_such"].first()')
     shop.run(3 + RUN)
-    assert shop.day(3 + RUN) not in told(shop)
-    unmeasured = shop.line.state.evidence[("unmeasured", shop.line.project.ref("refund", "model"))]
-    assert unmeasured
+    values = told(shop)[shop.day(3 + RUN)].values
+    assert not values["valid"]
+    assert "the cost of model `refund`" in values["reason"]
+    found = [item for items in shop.line.state.findings.values() for item in items if item.monitor == "estimated"]
+    assert all(item.severity == "notice" for item in found)
 
 
 def test_a_window_run_again_is_estimated_from_what_was_known_before_it(lived: Shop, tmp_path) -> None:
