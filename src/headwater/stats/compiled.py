@@ -55,6 +55,8 @@ def _scan_codes(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummary:
             rows += piece.stop - piece.start
             assert piece.chunk.values is not None
             values = piece.chunk.values[piece.start : piece.stop]
+            # A code beyond 2**31 turns negative, and is refused as any code outside of the dictionary.
+            values = values.view(np.int32) if values.dtype == np.uint32 else values
             part = Stored(values, piece.chunk.validity, piece.chunk.offset + piece.start)
             for codes, bitmap, bit in _segments(part, _narrow(values)):
                 kernels.scan_values(codes, bitmap, bit, _TABLE, 0, dictionary.length, table)

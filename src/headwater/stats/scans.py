@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -320,24 +320,34 @@ def texts_by_code(dictionary: Chunk, times: npt.NDArray[np.int64]) -> dict[str |
     return counts
 
 
-def texts_of(chunk: Chunk, rows: Iterable[int]) -> list[str | None]:
+def texts_of(chunk: Chunk, rows: Sequence[int]) -> list[str | None]:
     """Decode texts, None where null; bytes that are not UTF-8 become the replacement sign."""
     valid = chunk.valid()
-    raw = _bytes_of_view if chunk.field.form == "view" else _bytes_of_text
-    return [raw(chunk, row).decode("utf-8", "replace") if valid is None or valid[row] else None for row in rows]
+    raw = _bytes_of_views(chunk, rows) if chunk.field.form == "view" else _bytes_of_texts(chunk, rows)
+    texts: list[str | None] = [part.decode("utf-8", "replace") for part in raw]
+    if valid is not None:
+        texts = [text if there else None for text, there in zip(texts, valid[list(rows)].tolist(), strict=True)]
+    return texts
 
 
-def _bytes_of_text(chunk: Chunk, row: int) -> bytes:
+def _bytes_of_texts(chunk: Chunk, rows: Sequence[int]) -> Iterator[bytes]:
     offsets, data = chunk.buffers
-    return data[int(offsets[row]) : int(offsets[row + 1])].tobytes()
+    at = np.asarray(rows, dtype=np.int64)
+    memory = memoryview(data)  # type: ignore[arg-type]
+    for start, stop in zip(offsets[at].tolist(), offsets[at + 1].tolist(), strict=True):
+        yield bytes(memory[start:stop])
 
 
-def _bytes_of_view(chunk: Chunk, row: int) -> bytes:
-    views = chunk.buffers[0]
-    length, _, buffer, offset = (int(part) for part in views[row])
-    if length <= 12:
-        inline: bytes = views[row].tobytes()
-        return inline[4 : 4 + max(length, 0)]
-    if not 0 <= buffer < len(chunk.buffers) - 1 or offset < 0 or offset + length > len(chunk.buffers[1 + buffer]):
-        raise DataError(f"text column `{chunk.field.name}` points outside its buffers")
-    return chunk.buffers[1 + buffer][offset : offset + length].tobytes()
+def _bytes_of_views(chunk: Chunk, rows: Sequence[int]) -> Iterator[bytes]:
+    views = chunk.buffers[0][np.asarray(rows, dtype=np.int64)]
+    inline = views.tobytes()
+    valid = chunk.valid()
+    for place, (length, _, buffer, offset) in enumerate(views.tolist()):
+        if length <= 12:
+            yield inline[place * 16 + 4 : place * 16 + 4 + max(length, 0)]
+        elif valid is not None and not valid[rows[place]]:
+            yield b""
+        elif 0 <= buffer < len(chunk.buffers) - 1 and 0 <= offset <= len(chunk.buffers[1 + buffer]) - length:
+            yield chunk.buffers[1 + buffer][offset : offset + length].tobytes()
+        else:
+            raise DataError(f"text column `{chunk.field.name}` points outside its buffers")
