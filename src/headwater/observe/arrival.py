@@ -17,7 +17,9 @@ _FEW = 10.0  # a quantile of n deviations is too low for small n: bands are draw
 
 
 class ArrivalMonitor:
-    """Alarm for a window that was not delivered when it was due; notice one that came late.
+    """Alarm for a window that was not delivered when it was due (``missing``, or ``not_ready`` where a parent was not).
+
+    One that came late is an alarm past the deadline of its contract, and a notice past the hours that it usually takes.
 
     Reads ``state`` (``COMPLETE``, ``FAIL``, ``SKIP`` for a table whose parent was not there), ``error``, and if known
     ``landed_hours`` (hours after the window's end), ``deadline_hours`` and ``backfill``. A backfill is never late.
@@ -40,7 +42,8 @@ class ArrivalMonitor:
                 # A table held up by its parent is the parent's case, unless the parent itself raised nothing.
                 severity = "notice" if state == "SKIP" and failed else "alarm"
                 error = str(item.values.get("error", "")) or "a parent was not there"
-                found.append(_finding(item.subject, item.window, "missing", severity, 1.0, error, now, item.id))
+                metric = "not_ready" if state == "SKIP" else "missing"
+                found.append(_finding(item.subject, item.window, metric, severity, 1.0, error, now, item.id))
         return found
 
     def _late(self, item: Evidence, history: History, calendar: Calendar, now: datetime) -> list[Finding]:

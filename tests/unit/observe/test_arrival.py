@@ -23,7 +23,7 @@ def test_a_delivery_in_time_is_no_finding():
 
 def test_a_failed_delivery_alarms_and_what_waits_for_it_does_not():
     found = judge(arrival(DAYS[0], "FAIL", error="disk full"), arrival(DAYS[0], "SKIP", subject="dataset:nyc/child"))
-    assert [(item.metric, item.severity) for item in found] == [("missing", "alarm"), ("missing", "notice")]
+    assert [(item.metric, item.severity) for item in found] == [("missing", "alarm"), ("not_ready", "notice")]
     assert found[0].detail == "disk full"
 
 
