@@ -65,6 +65,13 @@ def test_a_regression_is_trained_released_and_measured(post: Post) -> None:
     (cost,) = [item.values for item in worth.values()]
     assert cost["value"] == pytest.approx((told["hours"] - told["prediction"]).clip(lower_bound=0).sum())
     assert "expected" not in cost
+    gaps = post.workspace.line.state.evidence[("fairness", "model:post/hours")][parcels.FIRST].values
+    error = told.with_columns(error=pl.col("prediction") - pl.col("hours")).group_by("service").agg(pl.mean("error"))
+    mean = dict(error.iter_rows())
+    assert gaps["gap.bias.service=express"] == pytest.approx(mean["express"] - mean["standard"])
+    times = post.workspace.line.state.evidence[("latency", "deployment:post/hours")][parcels.FIRST].values
+    assert times["version"] == post.trained["version"] and times["n"] == log.height
+    assert times["p50"] == pytest.approx(log["ms"].median(), rel=0.05) and times["p50"] < times["p95"] < times["p99"]
 
 
 @pytest.mark.parametrize(

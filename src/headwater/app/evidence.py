@@ -22,7 +22,7 @@ from headwater.dataops.contract_times import due
 from headwater.dataops.delivery import Delivery, read_parents
 from headwater.dataops.schema import changes
 from headwater.mlops.fairness import POOLED, fairness
-from headwater.mlops.outcome import business, performance
+from headwater.mlops.outcome import business, latency, performance, reliability
 from headwater.mlops.segments import EARLIER, RECENT, segments
 from headwater.mlops.serving import identity
 from headwater.observe.outcome import MATURE
@@ -51,6 +51,14 @@ def measure(line: Line, run: Run) -> list[Evidence]:
                                        if item.state == "COMPLETE"]))  # fmt: skip
         for model in line.project.models.values():
             found.extend(release(line, model, run.last))
+    for model in line.project.models.values():
+        if model.latency and model.predictions in run.deliveries:
+            found.extend(_latencies(line, model, run.deliveries[model.predictions]))
+    for model in line.project.models.values():
+        if model.labels in run.deliveries and run.deliveries[model.labels].state == "COMPLETE":
+            first, _, last = run.deliveries[model.labels].window.key.partition("..")
+            for span in line.calendar.between(first, last or first):
+                found.extend(outcomes(line, model, span.key))
     return found
 
 
@@ -225,6 +233,8 @@ def outcomes(line: Line, model: Model, window: str) -> Iterable[Evidence]:
     measures: dict[str, Callable[..., dict[str, Any]]] = {"performance": performance}
     if model.cost is not None:
         measures["business"] = business
+    if model.task == "binary":
+        measures["calibration"] = reliability
     if model.groups:
         measures["fairness"] = _of_groups(line, model, window)
     for kind, measure_of in measures.items():
@@ -259,6 +269,21 @@ def _segments(line: Line, model: Model, window: str) -> Iterable[Evidence]:
     except (DataError, ModelError):  # what cannot be joined is said as unmeasured, in its own window
         return
     yield Evidence(type="segment", subject=subject, window=window, values=values, time=line.services.clock.now())
+
+
+def _latencies(line: Line, model: Model, delivery: Delivery) -> Iterable[Evidence]:
+    """Measure how long the predictions of each delivered window took, where the log says."""
+    deployment = line.state.deployments.get(model.name)
+    version = "unknown" if deployment is None else deployment.version
+    for key, frame in delivery.pieces.items():
+        if model.latency in frame.columns and frame.height:
+            yield Evidence(
+                type="latency",
+                subject=line.project.ref(model.name, "deployment"),
+                window=key,
+                values=latency(model, frame, version),
+                time=line.services.clock.now(),
+            )
 
 
 def _mature(values: Mapping[str, Any]) -> bool:

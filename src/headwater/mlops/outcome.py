@@ -14,7 +14,9 @@ from headwater.core.errors import DataError, HeadwaterError, ModelError
 from headwater.core.project import Model
 from headwater.mlops.labels import realised
 from headwater.stats import ranking, regression
+from headwater.stats.calibration import calibration, confidence
 from headwater.stats.intervals import Interval, t_interval, wilson
+from headwater.stats.latency import Latencies
 from headwater.stats.performance import auc, calibration_line, expected_log_loss, log_loss
 
 _Z95 = 1.959963984540054
@@ -89,6 +91,37 @@ def _of_classes(model: Model, there: pl.DataFrame) -> dict[str, float]:
 
 
 _MEASURES = {"binary": _of_classes, "regression": _of_numbers, "ranking": _of_rankings}
+
+
+def reliability(model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | None) -> dict[str, Any]:
+    """Return the values of ``calibration`` evidence for one window of a binary model.
+
+    ``n``, ``matured``, ``maturity``; of all rows what `headwater.stats.calibration.confidence` says, of the matured
+    ones what `headwater.stats.calibration.calibration` says.
+
+    Raises:
+        DataError: see `headwater.mlops.labels.realised`.
+    """
+    rows = realised(predictions, labels, model.entity, model.outcome)
+    there = rows.filter(pl.col(model.outcome).is_not_null() & pl.col("p").is_not_null())
+    values: dict[str, Any] = {"n": rows.height, "matured": there.height}
+    if rows.height:
+        values["maturity"] = there.height / rows.height
+    return values | confidence(rows["p"].cast(pl.Float64).to_numpy()) | calibration(*_pair(model, there))
+
+
+def latency(model: Model, predictions: pl.DataFrame, version: str) -> dict[str, Any]:
+    """Return the values of ``latency`` evidence: ``n``, ``mean``, ``p50``, ``p95`` and ``p99`` with 95 % bounds.
+
+    ``failed`` rows have no valid latency; ``version`` is what served; ``histogram`` adds up with other windows'.
+    Infinite bounds are left out.
+    """
+    found = Latencies.of(predictions[model.latency].cast(pl.Float64, strict=False).to_numpy())
+    values: dict[str, float] = {"mean": found.mean}
+    for name, level in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+        _bounded(values, name, found.quantile(level))
+    kept = {name: value for name, value in values.items() if math.isfinite(value)}
+    return {"n": found.rows, "failed": found.failed, "version": version, **kept, "histogram": found.body()}
 
 
 def business(model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | None) -> dict[str, Any]:

@@ -6,25 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
-from headwater.stats.eprocess import BETS, e_cusum, innovations, persistence_of, standardise
+from headwater.stats.levels import READY, changed_levels
 
 RUN_LENGTH = 1000.0
 """Wanted windows between two false alarms over all groups and metrics together."""
 MATURE = 0.95
-WARM = 28
-"""Windows to learn from before anything is said; with the newest ones, which are not learned from, `READY`."""
-READY = 35
-_HELD_BACK = 28  # at most so many of the newest windows do not set the scale they are measured by
 _CAUSES = ("null", "late")
 _LATE = ("tpr", "fpr", "calibration", "bias", "mae", "relevant_place")
 _NAMED = 3.0  # standard errors by which a cause must differ now to be told
-
-Floats = npt.NDArray[np.float64]
 
 
 class FairnessMonitor:
@@ -68,7 +61,7 @@ class FairnessMonitor:
         sound = [history.learnable(item.subject, window) for window in windows]
         alarmed = [at for at, window in enumerate(windows) if history.in_alarm(item.subject, window)]
         since = alarmed[-1] + 1 if alarmed else 0
-        told, usual = _evidence(gaps, errors, np.array(sound), since)
+        told, usual = changed_levels(gaps, errors, np.array(sound), since)
         limit = RUN_LENGTH * max(1, int(np.isfinite(told).sum()))
         found: dict[str, tuple[float, str, float]] = {}
         for at in np.flatnonzero(np.nan_to_num(told) >= limit):
@@ -76,32 +69,6 @@ class FairnessMonitor:
             if told[at] > found.get(group, (0.0, "", 0.0))[0]:
                 found[group] = (float(told[at]), streams[at], float(usual[at]))
         return [_finding(item, *worst, limit, now) for worst in found.values()]
-
-
-def _evidence(gaps: Floats, errors: Floats, sound: npt.NDArray[np.bool_], since: int) -> tuple[Floats, Floats]:
-    """Return each stream's e-value after the newest window, and what it usually is; NaN where it is too young.
-
-    Args:
-        gaps: Shape (windows, streams), the newest window last.
-        errors: Their standard errors.
-        sound: Which of the windows before the newest may be learned from.
-        since: The first window after the last alarm.
-    """
-    reference = gaps[:-1][sound]
-    told, usual = np.full(gaps.shape[1], np.nan), np.full(gaps.shape[1], np.nan)
-    ready = np.flatnonzero((np.isfinite(reference).sum(axis=0) >= READY) & np.isfinite(gaps[-1]))
-    path = np.full((len(gaps) - since, len(ready)), np.nan)
-    for place, at in enumerate(ready):
-        known = reference[np.isfinite(reference[:, at]), at]
-        learned = known[: -min(_HELD_BACK, len(known) - WARM)]
-        usual[at], spread = float(np.median(learned)), float(learned.std(ddof=1))
-        there = np.isfinite(gaps[since:, at])
-        series, error = gaps[since:, at][there] - usual[at], np.nan_to_num(errors[since:, at][there])
-        fresh = innovations(series, 0.0, persistence_of(learned - usual[at]))
-        path[there, place] = standardise(fresh, 0.0, np.maximum(max(spread, 1e-9), error))
-    if len(ready):
-        told[ready] = e_cusum(path, BETS)[-1]
-    return told, usual
 
 
 def _metric(stream: str) -> str:

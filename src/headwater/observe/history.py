@@ -14,7 +14,7 @@ from headwater.core.windows import Calendar
 from headwater.observe.acceptance import Acceptances, releveled
 from headwater.stats.exceedance import Baseline, Score, Slots
 
-SERIES = ("profile", "watch", "performance", "business", "fairness", "estimate")
+SERIES = ("profile", "watch", "performance", "business", "fairness", "calibration", "latency", "estimate")
 _REFIT = 20  # above so many new windows, one fit is cheaper than updates
 _ACQUITTED = ("world", "none")
 

@@ -9,12 +9,14 @@ from typing import Protocol
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.arrival import ArrivalMonitor
+from headwater.observe.calibration import CalibrationMonitor
 from headwater.observe.contract import ContractMonitor
 from headwater.observe.distribution import DistributionMonitor
 from headwater.observe.estimated import EstimatedMonitor
 from headwater.observe.fairness import FairnessMonitor
 from headwater.observe.filling import FillingMonitor
 from headwater.observe.history import History
+from headwater.observe.latency import LatencyMonitor
 from headwater.observe.outcome import BusinessMonitor, LabelMonitor, PerformanceMonitor, UnmeasuredMonitor
 from headwater.observe.parity import MechanismMonitor, ReleaseMonitor
 from headwater.observe.schema import SchemaMonitor
@@ -51,8 +53,10 @@ MONITORS: tuple[Monitor, ...] = (
     ReleaseMonitor(),
     PerformanceMonitor(),
     EstimatedMonitor(),
+    CalibrationMonitor(),
     FairnessMonitor(),
     SegmentMonitor(),
+    LatencyMonitor(),
     LabelMonitor(),
     BusinessMonitor(),
     UnmeasuredMonitor(),

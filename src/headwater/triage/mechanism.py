@@ -107,9 +107,10 @@ def look_back(
             continue
         try:
             made = replay.rerun(asset, key, new)
-            difference = compare(made, stored, replay.assets[asset].key)
+            rerun, names = _measurable(models, made), replay.assets[asset].key
+            difference = compare(rerun, _measurable(models, stored), names)
             if difference.share:
-                difference = compare(made, replay.rerun(asset, key, accepted), replay.assets[asset].key)
+                difference = compare(rerun, _measurable(models, replay.rerun(asset, key, accepted)), names)
         except DataError:
             break
         windows, rows = windows + 1, rows + difference.rows
