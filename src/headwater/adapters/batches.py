@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,16 +53,39 @@ def delta_batches(
     return _batches(lambda: pl.scan_delta(str(source), version=version), columns, rows, f"`{source}`")
 
 
+def rows_of(source: str | Path, *, delta: bool = False) -> int:
+    """Count the rows of Parquet files or a Delta table from what they say of themselves.
+
+    Raises:
+        StorageError: There is nothing to read, or it is no table.
+    """
+    import polars as pl
+
+    with _reading(f"`{source}`"):
+        frame = pl.scan_delta(str(source)) if delta else pl.scan_parquet(source, glob=True)
+        return int(frame.select(pl.len()).collect().item())
+
+
 def _batches(
     opened: Callable[[], pl.LazyFrame], columns: Sequence[str] | None, rows: int, name: str
 ) -> Iterator[pl.DataFrame]:
-    import polars as pl
-    from deltalake.exceptions import DeltaError
-
-    try:
+    with _reading(name):
         frame = opened()
         chosen = frame if columns is None else frame.select(columns)
         # Polars reads ahead a few batches and then waits, so that memory stays bounded and decoding goes on meanwhile.
         yield from chosen.collect_batches(chunk_size=rows, maintain_order=True)
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    import polars as pl
+    from deltalake.exceptions import DeltaError
+
+    try:
+        yield
     except (OSError, DeltaError, pl.exceptions.PolarsError) as error:
-        raise StorageError(f"cannot read {name}: {error}", doing="reading a table batch by batch") from error
+        raise StorageError(
+            f"cannot read {name}: {error}",
+            doing="reading a table batch by batch",
+            hint="Parquet files and Delta tables are read, and no other kind",
+        ) from error

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from headwater.core.errors import DataError, UnknownName, UsageError
+from headwater.app.wiring import batches
+from headwater.core.errors import DataError, HeadwaterError, UnknownName, UsageError
 
 TAKEN = (
     "a Polars, pandas or Arrow table, a DuckDB relation, a mapping of columns, or the path of a Parquet file or folder"
 )
+
+
+Progress = Callable[[int, int], None]
+"""Told the rows read so far, and how many there are."""
+
+
+def silent(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 def as_frame(data: Any, *, what: str = "the table") -> pl.DataFrame:
@@ -29,6 +38,7 @@ def as_frame(data: Any, *, what: str = "the table") -> pl.DataFrame:
     Raises:
         UsageError: It is no table.
         DataError: It is one that cannot be read.
+        StorageError: There is no table at that path.
 
     Example:
         >>> as_frame({"x": [1, 2]}).shape
@@ -42,12 +52,12 @@ def as_frame(data: Any, *, what: str = "the table") -> pl.DataFrame:
         if isinstance(data, pl.LazyFrame):
             return data.collect()
         if isinstance(data, (str, Path)):
-            return _stored(Path(data), what)
+            return pl.concat(stored(Path(data), None, silent, what))
         if _is_pandas(data):
             return _pandas(data)
         if isinstance(data, Mapping) or hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
             return pl.DataFrame(data)
-    except (UsageError, DataError):
+    except HeadwaterError:
         raise
     except Exception as error:
         raise DataError(
@@ -71,14 +81,21 @@ def pick(frame: pl.DataFrame, columns: Any, what: str = "the table") -> pl.DataF
     return frame.select(wanted)
 
 
-def _stored(path: Path, what: str) -> pl.DataFrame:
+def stored(path: Path, columns: Sequence[str] | None, told: Progress, what: str) -> Iterator[pl.DataFrame]:
+    """Yield the batches of a stored table in bounded memory, telling how far it is read.
+
+    Raises:
+        UsageError: There is nothing at that path.
+        StorageError: It is no table.
+    """
     if not path.exists():
         raise UsageError(f"{what}: {path} is not there", hint=f"Headwater takes {TAKEN}")
-    if path.is_dir() and (path / "_delta_log").is_dir():
-        from deltalake import DeltaTable
-
-        return pl.DataFrame(pl.scan_delta(DeltaTable(str(path))).collect())
-    return pl.read_parquet(path / "**/*.parquet" if path.is_dir() else path)
+    total, parts = batches(path)
+    done = 0
+    for part in parts:
+        yield pick(part, columns, what)
+        done += part.height
+        told(done, total)
 
 
 def _is_pandas(data: Any) -> bool:

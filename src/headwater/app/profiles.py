@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from headwater.app.frames import as_frame, pick
+from headwater.app.frames import Progress, as_frame, pick, silent, stored
 from headwater.app.report.columns import profile_fragment, profile_page
 from headwater.app.report.page import write_text
 from headwater.app.report.tables import TableProfile
@@ -40,14 +42,24 @@ class Profile(TableProfile):
         return write_text(profile_page(self), path)
 
 
-def profile(data: Any, *, columns: Sequence[str] | None = None, like: Profile | None = None, name: str = "") -> Profile:
+def profile(
+    data: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    like: Profile | None = None,
+    name: str = "",
+    progress: Progress | None = None,
+) -> Profile:
     """Profile a table: counts, nulls, moments, quantiles, distinct and top values of every column, in one pass.
+
+    A path is read batch by batch, in bounded memory; on a terminal a bar shows how far that is.
 
     Args:
         data: Anything that `as_frame` takes.
         columns: Columns to look at; all by default.
         like: An earlier profile whose grids to use, so that the two can be merged.
         name: What to call the table.
+        progress: Told the rows read so far and how many there are, in place of the bar.
 
     Raises:
         UsageError: ``data`` is no table.
@@ -58,8 +70,27 @@ def profile(data: Any, *, columns: Sequence[str] | None = None, like: Profile | 
         >>> made.summary.columns["x"].nulls, made.summary.columns["colour"].distinct
         (1, 2)
     """
-    frame = pick(as_frame(data), columns)
-    return Profile(summarise(frame, like=None if like is None else like.summary), name)
+    grids = None if like is None else like.summary
+    if isinstance(data, (str, Path)):
+        with reading(progress) as told:
+            return Profile(summarise(stored(Path(data), columns, told, "the table"), like=grids), name or str(data))
+    return Profile(summarise(pick(as_frame(data), columns), like=grids), name)
+
+
+@contextmanager
+def reading(progress: Progress | None) -> Iterator[Progress]:
+    """Show a bar on a terminal while a table is read, unless somebody else is told."""
+    if progress is not None or not sys.stderr.isatty():
+        yield progress or silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("rows", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 QUANTILES = {"q01": 0.01, "q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95, "q99": 0.99}

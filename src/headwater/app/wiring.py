@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from headwater.core.clock import Clock, SystemClock
 from headwater.core.errors import StorageError
-from headwater.core.ports import CodeStore, Ledger, PartStore, TableStore, Tracking
+from headwater.core.ports import CodeStore, Frame, Ledger, PartStore, TableStore, Tracking
 
 
 @dataclass(frozen=True)
@@ -52,3 +52,13 @@ def embedded(state: Path, clock: Clock | None = None) -> Services:
         tracking=tracking,
         clock=clock or SystemClock(),
     )
+
+
+def batches(source: Path, columns: Sequence[str] | None = None) -> tuple[int, Iterator[Frame]]:
+    """Read a Parquet file, a folder of them or a Delta table in bounded memory: how many rows, and the rows."""
+    from headwater.adapters.batches import delta_batches, parquet_batches, rows_of
+
+    if (source / "_delta_log").is_dir():
+        return rows_of(source, delta=True), delta_batches(source, columns=columns)
+    pattern = source / "**/*.parquet" if source.is_dir() else source
+    return rows_of(pattern), parquet_batches(pattern, columns=columns)

@@ -24,9 +24,7 @@ def command(table: str, columns: str | None, html: str | None, as_json: bool) ->
     """
     from headwater.app.profiles import profile
 
-    with screen.progress("profiling") as told:
-        told(table)
-        made = profile(table, columns=names(columns), name=table)
+    made = profile(table, columns=names(columns), name=table)
     if html is not None:
         screen.talk(f"drawn in {made.save(html)}")
     screen.answer(made.as_dict(), as_json, lambda out, _: plainly(out, str(made)))

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from headwater.adapters.batches import delta_batches, parquet_batches
+from headwater.adapters.batches import delta_batches, parquet_batches, rows_of
 from headwater.core.errors import StorageError
 from headwater.stats.summaries import Summary, summarise
 
@@ -54,3 +54,12 @@ def test_what_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
     table().write_parquet(tmp_path / "a.parquet")
     with pytest.raises(StorageError, match="missing"):
         summarise(parquet_batches(tmp_path / "a.parquet", columns=["missing"]))
+
+
+def test_rows_are_counted_without_reading_them(tmp_path):
+    frame = pl.DataFrame({"x": range(1000)})
+    frame[:400].write_parquet(tmp_path / "0.parquet")
+    frame[400:].write_parquet(tmp_path / "1.parquet")
+    assert rows_of(tmp_path / "*.parquet") == 1000
+    with pytest.raises(StorageError):
+        rows_of(tmp_path / "nowhere.parquet")

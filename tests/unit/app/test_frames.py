@@ -11,7 +11,7 @@ import pytest
 from deltalake import write_deltalake
 
 from headwater.app.frames import as_frame, pick
-from headwater.core.errors import DataError, UnknownName, UsageError
+from headwater.core.errors import DataError, StorageError, UnknownName, UsageError
 
 ROWS = {"number": [1, 2, 3], "text": ["a", None, "c"]}
 
@@ -90,9 +90,9 @@ def test_what_is_no_table_is_refused_by_name(data, error, said):
     assert said != "the reference is a int" or "Polars" in str(caught.value)
 
 
-def test_a_broken_file_is_a_data_error(tmp_path):
+def test_a_broken_file_is_an_error_of_storage(tmp_path):
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 nothing of the sort")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(StorageError, match="cannot read"):
         as_frame(tmp_path / "broken.parquet")
 
 

@@ -47,9 +47,10 @@ def test_two_files_are_compared_and_a_break_is_exit_code_1(files: Path, capsys: 
     ("words", "code"),
     [
         (["profile", "nowhere.parquet"], 2),
-        (["profile", "broken.parquet"], 1),
+        (["profile", "broken.parquet"], 3),
         (["profile", "old.parquet", "--columns", "tmep"], 2),
         (["compare", "old.parquet", "nowhere.parquet"], 2),
+        (["compare", "old.parquet", "broken.parquet"], 3),
         (["compare", "old.parquet", "same.parquet", "--time", "temp"], 2),
         (["compare", "old.parquet", "same.parquet", "--key", "id"], 2),
         (["profile", "old.parquet", "--html", "old.parquet/x.html"], 3),
