@@ -12,7 +12,7 @@ CHECKED := src tests scripts/bench-start.py
 export LD_LIBRARY_PATH := $(CURDIR)/$(VENV)/lib/openmp$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types walls unit format bench-start bench-profile bench-quiet bench-labelfree lock wheel clean
+.PHONY: help setup engines demo test lint types walls unit format bench-start bench-profile bench-quiet bench-labelfree lock wheel clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -22,6 +22,9 @@ setup: $(READY) ## Set up the local environment in .venv (a second run reuses it
 $(READY): pyproject.toml constraints/build.txt constraints/dev.txt scripts/setup
 	@PYTHON="$(PYTHON)" scripts/setup $(VENV)
 	@touch $@
+
+engines: $(READY) ## Install what summaries inside DuckDB, PostgreSQL and Spark need (400 MB) into .venv
+	$(PY) -m pip install --disable-pip-version-check --no-input -qq --require-hashes -r constraints/engines.txt
 
 demo: $(READY) ## Run the main job on the real 2013 New York flights
 	@$(PY) -m headwater demo $(DEMO)

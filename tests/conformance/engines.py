@@ -145,7 +145,11 @@ class Spark(Engine):
 
         settings = {
             "spark.ui.enabled": "false",
-            "spark.sql.shuffle.partitions": "2",
+            "spark.sql.shuffle.partitions": "1",
+            # Compiling hundreds of queries takes minutes; a few thousand rows are as well interpreted.
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+            "spark.ui.showConsoleProgress": "false",
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.sql.warehouse.dir": tempfile.mkdtemp(prefix="headwater-spark-"),

@@ -91,7 +91,7 @@ def test_no_addresses_and_no_machine_paths() -> None:
 
 
 def test_constraints_are_pinned_and_hashed() -> None:
-    for file in ("build.txt", "dev.txt"):
+    for file in ("build.txt", "dev.txt", "engines.txt"):
         text = (ROOT / "constraints" / file).read_text()
         entries = re.split(r"\n(?=\S)", text.strip())
         assert entries

@@ -87,8 +87,7 @@ def _called(name: str, column: Expression) -> Expression:
     """Call a function that the engine has and Ibis does not name."""
     import ibis
 
-    def function(moment):
-        ...
+    def function(moment): ...
 
     function.__name__ = name
     function.__annotations__ = {"return": int}

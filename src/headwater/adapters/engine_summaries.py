@@ -8,6 +8,7 @@ the counts of cells, of texts and of numbers with few values. Each looks at all 
 from __future__ import annotations
 
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from headwater.adapters.engine_answers import Asked, answered, filled
 from headwater.adapters.engine_cells import coded, whole_ends
 from headwater.adapters.engine_columns import field_of, stored
 from headwater.core.errors import MissingExtra, UnknownName, UsageError
-from headwater.stats.columns import ColumnSummary, Lengths
+from headwater.stats.columns import ColumnSummary
 from headwater.stats.fields import Field
-from headwater.stats.grids import OUTSIDE, learn
+from headwater.stats.grids import learn
 from headwater.stats.moments import Moments
 from headwater.stats.scans import LEARNED_ROWS
-from headwater.stats.sketches import EXACT_LIMIT, KEPT, Frequencies, mix, registers
+from headwater.stats.sketches import EXACT_LIMIT
 from headwater.stats.summaries import Summary
 
 Expression = Any
@@ -31,23 +33,6 @@ Key = tuple[Any, ...]
 _LARGE, _SMALL = 2.0**200, 2.0**-200
 _FEW = EXACT_LIMIT + EXACT_LIMIT // 4  # an approximate count up to this is worth counting value by value
 _DOWN = 2.0**-64  # keeps a sum of the largest floats in range
-
-
-@dataclass(frozen=True)
-class _Column:
-    """A column on its way: its place in the queries, its expression, and the summary of no rows to fill."""
-
-    at: int
-    field: Field
-    empty: ColumnSummary | None
-
-    @property
-    def name(self) -> str:
-        return f"c{self.at}"
-
-    @property
-    def measured(self) -> bool:
-        return self.field.kind in ("number", "time")
 
 
 @dataclass(frozen=True)
@@ -150,14 +135,13 @@ class _Scan:
         self.engine = self.backend.name
         self.like, self.exact_distinct = like, exact_distinct
         self.keys = [f"k{at}" for at in range(len(by))]
-        self.columns = [_Column(at, field, self._past(field)) for at, field in enumerate(_fields(table, columns, like))]
+        self.columns = [Asked(at, field, self._past(field)) for at, field in enumerate(_fields(table, columns, like))]
         marked = [table.bind(part)[0] for part in by]
-        values = {
-            one.name: stored(table[one.field.name], one.field, self.engine) for one in self.columns if _is_read(one)
-        }
-        nulls = {f"n{one.at}": table[one.field.name].isnull() for one in self.columns}
+        values = {one.name: stored(table[one.field.name], one.field, self.engine) for one in self.columns if one.read}
+        # Counted, not asked for nulls: to Spark's compiler NaN is one.
+        filled = {one.name: table[one.field.name] for one in self.columns if not one.read}
         keys = dict(zip(self.keys, marked, strict=True))
-        self.table = table.select(**keys, **values, **nulls)
+        self.table = table.select(**keys, **values, **filled)
         if self.keys:
             self.table = self.table.drop_null(self.keys)
         self.facts: dict[Key, dict[str, Any]] = {}
@@ -177,7 +161,15 @@ class _Scan:
         made = {}
         for window, row in self.facts.items():
             parts = [
-                self._summary(one, window, row, sums.get((one.at, *window)), cells, counted, unseen)
+                answered(
+                    one,
+                    row,
+                    exact=self.exact_distinct or self.engine == "postgres",
+                    moments=sums.get((one.at, *window)),
+                    cells=cells.get((one.at, *window), []),
+                    pairs=counted.get((one.at, *window)),
+                    seen=unseen.get((one.at, *window)),
+                )
                 for one in self.columns
             ]
             made[window] = Summary({part.name: part for part in parts}, int(row["rows"]))
@@ -188,8 +180,8 @@ class _Scan:
     def _facts(self) -> Expression:
         table, wanted = self.table, {"rows": self.table.count()}
         for one in self.columns:
-            wanted[f"nulls{one.at}"] = table[f"n{one.at}"].sum()
-            if not _is_read(one):
+            wanted[f"nulls{one.at}"] = table.count() - table[one.name].count()
+            if not one.read:
                 continue
             x = table[one.name]
             if one.field.kind == "boolean":
@@ -200,7 +192,7 @@ class _Scan:
                 wanted |= {f"total{one.at}": size.sum(), f"low{one.at}": size.min(), f"high{one.at}": size.max()}
             else:
                 if not one.field.is_whole:
-                    wanted |= {f"nans{one.at}": x.isnan().sum(), f"infinities{one.at}": x.isinf().sum()}
+                    wanted |= {f"nans{one.at}": x.isnan().sum(), f"infinities{one.at}": _is_infinite(x).sum()}
                 x = self._finite(one)
                 wanted[f"zeros{one.at}"] = (x == -one.field.shift).sum()
                 wanted |= {f"low{one.at}": x.min(), f"high{one.at}": x.max(), f"total{one.at}": _down(x).sum()}
@@ -208,13 +200,13 @@ class _Scan:
             wanted[f"distinct{one.at}"] = distinct
         return table.group_by(self.keys).aggregate(**wanted) if self.keys else table.aggregate(**wanted)
 
-    def _finite(self, one: _Column) -> Expression:
+    def _finite(self, one: Asked) -> Expression:
         """Return a column's finite numbers, null where there is none; both zeros are one."""
         x = self.table[one.name]
         if one.field.is_whole:
             return x
         zero, nothing = self.ibis.literal(0.0, "float64"), self.ibis.null("float64")
-        return self.ibis.cases((x.isnan() | x.isinf(), nothing), (x == 0.0, zero), else_=x)
+        return self.ibis.cases((x.isnan() | _is_infinite(x), nothing), (x == 0.0, zero), else_=x)
 
     def _learn(self) -> None:
         """Learn the cells that no reference gives from a random sample of the rows."""
@@ -236,7 +228,7 @@ class _Scan:
                 empty = ColumnSummary(one.field, grid=grid, cells=np.zeros(grid.size + 2, dtype=np.int64)).empty()
             elif empty is None:
                 empty = ColumnSummary(one.field).empty()
-            learned.append(_Column(one.at, one.field, empty))
+            learned.append(Asked(one.at, one.field, empty))
         self.columns = learned
 
     def _sums(self) -> dict[Key, Moments]:
@@ -280,7 +272,7 @@ class _Scan:
         same = [self.table[name] == centres[f"w{at}"].cast(kinds[name]) for at, name in enumerate(self.keys)]
         return self.table.inner_join(centres, same)
 
-    def _distance(self, table: Expression, one: _Column, frames: Mapping[Key, _Frame]) -> Expression:
+    def _distance(self, table: Expression, one: Asked, frames: Mapping[Key, _Frame]) -> Expression:
         """Return each number's distance from its window's point, of those numbers whose moments are kept."""
         ibis, x = self.ibis, table[one.name]
         nothing, zero = ibis.null("float64"), ibis.literal(0.0, "float64")
@@ -299,13 +291,13 @@ class _Scan:
                 y = ibis.cases(((x >= first) & (x <= last), nothing), else_=y)
         elif any(frame.exponent for frame in frames.values()):
             small = ibis.cases((x.abs() <= tiny, zero), else_=x * scale)
-            y = ibis.cases((x.isnan() | x.isinf(), nothing), else_=small - point * scale)
+            y = ibis.cases((x.isnan() | _is_infinite(x), nothing), else_=small - point * scale)
         else:
-            y = ibis.cases((x.isnan() | x.isinf(), nothing), else_=x - point)
+            y = ibis.cases((x.isnan() | _is_infinite(x), nothing), else_=x - point)
         # The fourth power of a smaller distance would fall below the least float, which Postgres calls an error.
         return ibis.cases((y.abs() < 1e-70, zero), else_=y)
 
-    def _counts(self, columns: Iterable[_Column], query: Any) -> dict[Key, list[tuple[Any, int]]]:
+    def _counts(self, columns: Iterable[Asked], query: Any) -> dict[Key, list[tuple[Any, int]]]:
         """Ask for the counts of all columns in one query; return those of each column and window."""
         parts = [query(one) for one in columns]
         if not parts:
@@ -315,21 +307,21 @@ class _Scan:
             found[(int(row["at"]), *self._key(row))].append((row["value"], int(row["times"])))
         return found
 
-    def _cells(self, one: _Column) -> Expression:
+    def _cells(self, one: Asked) -> Expression:
         assert one.empty is not None and one.empty.grid is not None
-        return self._grouped(one, coded(self._finite(one), one.empty.grid))
+        return self._grouped(one, coded(self._finite(one), one.empty.grid, self._ends(one)))
 
-    def _values(self, one: _Column) -> Expression:
+    def _values(self, one: Asked) -> Expression:
         """Count each value; of more than are kept exactly, the most frequent alone."""
         grouped = self._grouped(one, self.table[one.name] if one.field.kind == "text" else self._finite(one))
         window = self.ibis.window(group_by=self.keys or None, order_by=self.ibis.desc(grouped["times"]))
         ranked = grouped.mutate(place=self.ibis.row_number().over(window))
         return ranked.filter(ranked["place"] <= EXACT_LIMIT).drop("place")
 
-    def _grouped(self, one: _Column, value: Expression) -> Expression:
+    def _grouped(self, one: Asked, value: Expression) -> Expression:
         table = self.table.select(*self.keys, value=value)
-        table = table.filter(table["value"].notnull())
         counted = table.group_by([*self.keys, "value"]).aggregate(times=table.count())
+        counted = counted.filter(counted["value"].notnull())
         return counted.select(
             *self.keys,
             at=self.ibis.literal(one.at, "int32"),
@@ -361,13 +353,13 @@ class _Scan:
             return None
         return past.empty(field)
 
-    def _ends(self, one: _Column) -> tuple[Any, Any]:
+    def _ends(self, one: Asked) -> tuple[Any, Any]:
         """Return the smallest and the largest stored number of all windows; zeros without any."""
         lows = [row[f"low{one.at}"] for row in self.facts.values() if row[f"low{one.at}"] is not None]
         highs = [row[f"high{one.at}"] for row in self.facts.values() if row[f"high{one.at}"] is not None]
         return (min(lows), max(highs)) if lows else (0, 0)
 
-    def _needs_sums(self, one: _Column) -> bool:
+    def _needs_sums(self, one: Asked) -> bool:
         assert one.empty is not None and one.empty.grid is not None
         if one.empty.grid.kind != "values":
             return True
@@ -375,12 +367,12 @@ class _Scan:
         low, high = self._ends(one)
         return low < first or high > last
 
-    def _frame(self, one: _Column, row: Mapping[str, Any]) -> _Frame:
+    def _frame(self, one: Asked, row: Mapping[str, Any]) -> _Frame:
         """Return a number near the window's mean, and a scale with which fourth powers of distances stay floats."""
         low, high = row[f"low{one.at}"], row[f"high{one.at}"]
         if low is None or high is None:
             return _Frame(0 if one.field.is_whole else 0.0)
-        mean = float(row[f"total{one.at}"] or 0.0) / _DOWN / max(_filled(one, row), 1)
+        mean = float(row[f"total{one.at}"] or 0.0) / _DOWN / max(filled(one, row), 1)
         inside = min(max(mean, float(low)), float(high)) if math.isfinite(mean) else float(low)
         if one.field.is_whole:
             return _Frame(min(max(round(inside), int(low)), int(high)))
@@ -389,79 +381,17 @@ class _Scan:
             return _Frame(inside)
         return _Frame(inside, min(max(math.frexp(largest)[1], -1000), 1000))
 
-    def _is_few(self, one: _Column) -> bool:
+    def _is_few(self, one: Asked) -> bool:
         assert one.empty is not None and one.empty.grid is not None
         most = max((int(row[f"distinct{one.at}"] or 0) for row in self.facts.values()), default=0)
         return one.empty.grid.kind != "values" and most <= _FEW
 
-    # --- summaries
-
-    def _summary(
-        self,
-        one: _Column,
-        window: Key,
-        row: Mapping[str, Any],
-        moments: Moments | None,
-        cells: Mapping[Key, list[tuple[Any, int]]],
-        counted: Mapping[Key, list[tuple[Any, int]]],
-        unseen: Mapping[Key, int],
-    ) -> ColumnSummary:
-        empty, at = one.empty, (one.at, *window)
-        assert empty is not None
-        total = {name: int(row.get(f"{name}{one.at}") or 0) for name in ("nulls", "nans", "infinities", "zeros")}
-        made = empty.with_(rows=int(row["rows"]), nulls=total["nulls"])
-        if one.field.kind == "boolean":
-            return made.with_(zeros=total["zeros"])
-        if one.field.kind == "text":
-            return self._texts(one, made, row, counted.get(at, []), unseen.get(at))
-        if not one.measured or not _filled(one, row):
-            return made.with_(**total)
-        low, high = row[f"low{one.at}"], row[f"high{one.at}"]
-        made = made.with_(**total, low=low, high=high, moments=moments or Moments())
-        made = _with_cells(made, cells.get(at, []))
-        return self._with_distinct(one, made, row, counted.get(at))
-
-    def _with_distinct(
-        self, one: _Column, made: ColumnSummary, row: Mapping[str, Any], pairs: list[tuple[Any, int]] | None
-    ) -> ColumnSummary:
-        assert made.grid is not None and made.cells is not None
-        if made.grid.kind == "values" and not made.cells[OUTSIDE]:
-            return made
-        if pairs is not None and len(pairs) < EXACT_LIMIT:
-            values = np.array([value for value, _ in pairs], dtype=np.int64 if one.field.is_whole else np.float64)
-            return made.with_(registers=registers(mix(values)), table=Frequencies(dict(pairs)))
-        return made.with_(registers=None, table=None, counted=self._counted(one, row))
-
-    def _texts(
-        self,
-        one: _Column,
-        made: ColumnSummary,
-        row: Mapping[str, Any],
-        pairs: list[tuple[Any, int]],
-        seen: int | None,
-    ) -> ColumnSummary:
-        filled = made.count
-        if not filled:
-            return made
-        lengths = Lengths(int(row[f"total{one.at}"]), int(row[f"low{one.at}"]), int(row[f"high{one.at}"]))
-        made = made.with_(lengths=lengths)
-        if made.known is not None:
-            known = made.known
-            seen = sum(times for text, times in pairs if text in known) if seen is None else seen
-            made = made.with_(unseen=filled - seen)
-        if sum(times for _, times in pairs) == filled:
-            return made.with_(registers=None, table=Frequencies(dict(pairs)))
-        ordered = sorted(pairs, key=lambda pair: -pair[1])
-        cut = ordered[KEPT][1]
-        kept = {text: times - cut for text, times in ordered[:KEPT] if times > cut}
-        return made.with_(registers=None, table=Frequencies(kept, cut), counted=self._counted(one, row))
-
-    def _counted(self, one: _Column, row: Mapping[str, Any]) -> tuple[int, bool]:
-        return int(row[f"distinct{one.at}"] or 0), self.exact_distinct or self.engine == "postgres"
-
     # --- the engine's answers
 
     def _arrow(self, query: Expression) -> Any:
+        if self.engine == "pyspark" and not self.keys:
+            # Ibis goes through pandas there, which turns whole numbers beside nulls into floats.
+            return self.backend.raw_sql(self.backend.compile(query)).toArrow()
         return self.backend.to_pyarrow(query)
 
     def _rows(self, query: Expression) -> list[dict[str, Any]]:
@@ -485,15 +415,6 @@ def _fields(table: Any, columns: Sequence[str] | None, like: Summary | None) -> 
     ]
 
 
-def _is_read(one: _Column) -> bool:
-    return one.field.kind != "other"
-
-
-def _filled(one: _Column, row: Mapping[str, Any]) -> int:
-    gone = sum(int(row.get(f"{name}{one.at}") or 0) for name in ("nulls", "nans", "infinities"))
-    return int(row["rows"]) - gone
-
-
 def _down(x: Expression) -> Expression:
     """Make numbers so small that their sum stays a float; tiny ones do not matter to a point near the mean."""
     import ibis
@@ -502,19 +423,11 @@ def _down(x: Expression) -> Expression:
     return ibis.cases((wide.abs() < 1e-200, ibis.literal(0.0, "float64")), else_=wide * _DOWN)
 
 
+def _is_infinite(x: Expression) -> Expression:
+    # Ibis has a word for it, which Spark's compiler answers with false.
+    return (x.abs() > sys.float_info.max) & ~x.isnan()
+
+
 def _powers(y: Expression) -> tuple[Expression, ...]:
     square = y * y
     return y.sum(), square.sum(), (square * y).sum(), (square * square).sum()
-
-
-def _with_cells(made: ColumnSummary, pairs: Sequence[tuple[int, int]]) -> ColumnSummary:
-    """Turn counts by code into cells, and those outside into the sparse outer ones."""
-    assert made.cells is not None
-    cells, outer = made.cells.copy(), {}
-    for code, times in pairs:
-        if code < 0:
-            outer[-1 - code] = times
-            cells[OUTSIDE] += times
-        else:
-            cells[code] = times
-    return made.with_(cells=cells, outer=outer)
