@@ -116,8 +116,9 @@ def calibration(
     """Return what is defined of a set of rows with known outcomes.
 
     ``rows``; ``gap`` (mean of outcome - p) with 95 % bounds; ``intercept`` and ``slope`` of the logistic calibration
-    line, ``slope_low`` and ``slope_high`` (Wald, rows independent); ``ece`` and ``ece_corrected``, see `expected_error`;
-    ``bins``: (rows, said, came, low, high) of each reliability bin. Of one class, or of constant p, no line is defined.
+    line, ``slope_low`` and ``slope_high`` (Wald, rows independent); ``ece`` and ``ece_corrected``, see
+    `expected_error`; ``bins``: (rows, said, came, low, high) of each reliability bin. Of one class, or of constant p,
+    no line is defined.
 
     Args:
         outcome: 0 or 1.

@@ -51,10 +51,7 @@ def gaps(one: Floats, other: Floats, unit: float) -> Floats:
     with np.errstate(invalid="ignore"):
         distance = np.abs(one - other)
         same = distance <= _EQUAL * np.maximum(np.abs(one), np.abs(other))
-    if unit > 0:
-        found = np.minimum(distance / unit, 1.0)
-    else:
-        found = np.ones_like(distance)
+    found = np.minimum(distance / unit, 1.0) if unit > 0 else np.ones_like(distance)
     found = np.where(same, 0.0, found)
     return np.where(np.isnan(one) & np.isnan(other), 0.0, np.nan_to_num(found, nan=1.0))
 
