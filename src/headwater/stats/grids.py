@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -72,12 +73,13 @@ class Grid:
 
     def edges(self) -> Floats:
         """Return the size + 1 edges of the cells."""
+        if self.whole and self.kind != "log":
+            return np.array([math.ldexp(float(self.low + step), self.power) for step in range(self.size + 1)])
         places = np.arange(self.low, self.low + self.size + 1, dtype=np.int64)
         if self.kind == "log":
             return unmonotone(places << self.power)
-        if self.whole:
-            return np.array([math.ldexp(float(place), self.power) for place in places.tolist()])
-        return np.ldexp(places.astype(np.float64), self.power)
+        with np.errstate(over="ignore"):
+            return np.nan_to_num(np.ldexp(places.astype(np.float64), self.power))
 
     def outer(self, values: npt.NDArray[Any]) -> Ints:
         """Place numbers outside the grid: a key below ``OUTER_SIZE`` counts from zero, above it from the middle."""
@@ -177,8 +179,8 @@ def _linear(sample: npt.NDArray[Any], whole: bool) -> Grid:
     low, high = _ends(sample)
     if low == high:
         low, high = (low - abs(low) / 2, high + abs(high) / 2) if low else (-1.0, 1.0)
-    width = min(high - low, 2.0**1020)
-    low, high = max(low - width * _WIDENED, -(2.0**1023)), min(high + width * _WIDENED, 2.0**1023)
+    widened = (high / 2 - low / 2) * 2 * _WIDENED
+    low, high = max(low - widened, -sys.float_info.max), min(high + widened, sys.float_info.max)
     power = math.frexp(max((high / CELLS - low / CELLS), 5e-324))[1]
     # Cells finer than the numbers themselves would leave the range in which whole floats are exact.
     power = max(power, math.frexp(max(abs(low), abs(high)))[1] - 50, -1000)

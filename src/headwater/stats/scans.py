@@ -73,7 +73,7 @@ def stored(piece: Piece) -> Stored:
 
 
 def _decimals(field: Field, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    limbs = values.view(np.uint64).reshape(len(values), -1)
+    limbs = values.view(np.uint64).reshape(len(values), values.dtype.itemsize // 8)
     if field.storage_whole:
         return limbs[:, 0].view(np.int64)
     negative = limbs[:, -1] >> np.uint64(63) == 1

@@ -156,7 +156,7 @@ class Frequencies:
 
 
 def _order(value: Value) -> tuple[float, str]:
-    return (float(value), "") if isinstance(value, (int, float)) else (0.0, str(value))
+    return (value, "") if isinstance(value, (int, float)) else (0.0, str(value))
 
 
 def most(values: Iterable[tuple[Value, int]]) -> Frequencies:

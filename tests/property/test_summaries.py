@@ -1,0 +1,115 @@
+"""Merge laws of summaries, whatever the values: associative, commutative, equal to the whole, never NaN."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from headwater.stats import compiled, scans, summaries
+from headwater.stats.columns import ColumnSummary
+from headwater.stats.summaries import Summary, summarise
+
+EXACT = ("rows", "nulls", "nans", "infinities", "zeros", "low", "high", "outer", "unseen", "lengths", "distinct", "top")
+DTYPES: dict[Any, st.SearchStrategy[Any]] = {
+    pl.Float64: st.floats(width=64),
+    pl.Float32: st.floats(width=32),
+    pl.Int8: st.integers(-(2**7), 2**7 - 1),
+    pl.UInt8: st.integers(0, 2**8 - 1),
+    pl.Int16: st.integers(-(2**15), 2**15 - 1),
+    pl.UInt32: st.integers(0, 2**32 - 1),
+    pl.Int64: st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 5),
+    pl.UInt64: st.integers(0, 2**64 - 1),
+    pl.Boolean: st.booleans(),
+    pl.String: st.text(max_size=20) | st.sampled_from(["a", "b"]),
+    pl.Categorical: st.sampled_from(["a", "b", "ç", ""]),
+    pl.Date: st.dates(),
+    pl.Datetime("us"): st.datetimes(min_value=datetime(1, 1, 1)),
+    pl.Datetime("ns", "Europe/Berlin"): st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2200, 1, 1)),
+    pl.Duration("ms"): st.timedeltas(),
+    pl.Time: st.times(),
+    pl.Decimal(12, 3): st.decimals(-(10**8), 10**8, places=3),
+    pl.Decimal(30, 3): st.decimals(-(10**8), 10**8, places=3),
+}
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> pl.DataFrame:
+    dtype = draw(st.sampled_from(list(DTYPES)))
+    values = draw(st.lists(st.none() | DTYPES[dtype], max_size=60))
+    if dtype == pl.Datetime("ns", "Europe/Berlin"):
+        series = (
+            pl.Series("x", values, dtype=pl.Datetime("ns"))
+            .dt.replace_time_zone("UTC")
+            .dt.convert_time_zone("Europe/Berlin")
+        )
+        return series.to_frame()
+    return pl.DataFrame({"x": pl.Series(values, dtype=dtype, strict=False)})
+
+
+def near(one: float | None, other: float | None, unit: float) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= 1e-12 * max(abs(one), abs(other), unit)
+
+
+def assert_same(one: ColumnSummary, other: ColumnSummary) -> None:
+    for part in EXACT:
+        assert getattr(one, part) == getattr(other, part), part
+    for left, right in ((one.cells, other.cells), (one.registers, other.registers)):
+        assert (left is None) == (right is None) and (left is None or (left == right).all())
+    unit = max(abs(float(one.low or 0)), abs(float(one.high or 0)))
+    if math.isfinite(unit) and one.field.factor == 1:
+        assert near(one.mean, other.mean, unit) and near(one.std, other.std, unit)
+
+
+@QUICK
+@given(columns(), st.data())
+def test_parts_merge_to_the_whole_in_any_order(frame: pl.DataFrame, data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(frame)))
+    second = data.draw(st.integers(first, len(frame)))
+    past = summarise(frame[: len(frame) // 2])
+    a, b, c = (summarise(part, like=past) for part in (frame[:first], frame[first:second], frame[second:]))
+    whole = summarise(frame, like=past).columns["x"]
+    assert_same(a.merge(b).merge(c).columns["x"], whole)
+    assert_same(a.merge(b.merge(c)).columns["x"], whole)
+    assert_same(c.merge(a).merge(b).columns["x"], whole)
+    left, right = a.merge(b).columns["x"], b.merge(a).columns["x"]
+    assert (left.moments, left.cells is None or left.cells.tolist()) == (
+        right.moments,
+        right.cells is None or right.cells.tolist(),
+    )
+
+
+@QUICK
+@given(columns())
+def test_no_number_is_ever_nan(frame: pl.DataFrame) -> None:
+    summary = summarise(frame)
+    again = Summary.of(json.loads(json.dumps(summary.body(), allow_nan=False)))
+    assert again.metrics() == summary.metrics()
+    assert all(math.isfinite(value) for value in summary.metrics().values())
+    column = summary.columns["x"]
+    for number in (column.mean, column.std, column.skew, column.kurtosis, *map(column.quantile, (0.0, 0.5, 1.0))):
+        assert number is None or math.isfinite(number)
+    if column.grid is not None and column.count:
+        low, high = column.quantile(0.0), column.quantile(1.0)
+        assert low is not None and high is not None and low <= high
+        assert int(column.histogram()[1].sum()) == column.count
+
+
+@QUICK
+@given(columns())
+def test_the_compiled_form_is_the_plain_one(monkeypatch: pytest.MonkeyPatch, frame: pl.DataFrame) -> None:
+    past = summarise(frame[: len(frame) // 2])
+    made = []
+    for form in (scans.scan, compiled.scan):
+        monkeypatch.setattr(summaries, "_form", lambda fields, first, form=form: form)
+        made.append(summarise(frame, like=past).columns["x"])
+    assert_same(*made)
