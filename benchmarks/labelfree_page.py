@@ -182,9 +182,6 @@ def section(all_series: Sequence[Any], told: Sequence[Any], changes: dict[str, l
         "or error had left the reference by more than three deviations of chance. Labels are given to the estimators "
         "only when they had come in the world. Constants were chosen on the half called *chosen on* (flights 2013, "
         "hotels, the shop) and nothing was changed after the other half had been scored.", "",
-        "Not scored: " + (", ".join(series.name for series in all_series
-                                     if not any(item.series == series.name for item in told)) or "none")
-        + " (fewer than five estimates were ever checked by labels in time, so all are withheld).", "",
         "**Mean absolute error** in the windows that all methods judged; *shift* is how far the metric was from the "
         "reference.", "",
         *errors(all_series, told),
@@ -208,7 +205,7 @@ def section(all_series: Sequence[Any], told: Sequence[Any], changes: dict[str, l
     ]  # fmt: skip
     if fast:
         lines += [
-            f"**Speed**: 500,000 rows in 10 chunks, {fast['rounds']} pairs in alternation: ours (eight metrics, bands, "
+            f"**Speed**: 500,000 rows in 10 chunks, {fast['rounds']} pairs in alternation: ours (seven metrics, bands, "
             f"validity test; {fast['shown']:.1f} estimates shown per chunk) {fast['ours']:.3f} s, NannyML's CBPE (four "
             f"metrics) {fast['theirs']:.2f} s, {fast['ratio']:.0f} times as long (least of the pairs "
             f"{fast['least']:.0f}).", "",
@@ -242,7 +239,9 @@ def _versions() -> str:
 
 def write(text: str) -> None:
     """Replace the section in the page, or add it."""
-    whole = PAGE.read_text() if PAGE.exists() else ""
+    from page import HEAD
+
+    whole = PAGE.read_text() if PAGE.exists() else HEAD
     cut = re.search(rf"^{TITLE}\n.*?(?=^## |\Z)", whole, re.M | re.S)
     page = whole[: cut.start()] + text + "\n" + whole[cut.end() :] if cut else f"{whole.rstrip()}\n\n{text}\n"
     PAGE.write_text(page.strip() + "\n")

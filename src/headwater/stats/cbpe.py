@@ -223,8 +223,8 @@ def realised(window: Tally) -> dict[str, float]:
 class Cbpe:
     """Confidence-based performance estimation: recalibrate on labelled windows, then believe the probabilities.
 
-    Never for the AUC: estimated from probabilities its error was larger than that of a constant guess (.092 against
-    .069, measured on a year of daily windows), because it hangs on how rows are ordered, which calibration does not settle.
+    Never for the AUC, which hangs on how rows are ordered, and calibration does not settle that; what was measured is in
+    `headwater.stats.estimation.REFUSED`.
 
     Args:
         memory: Weight of a labelled window relative to the one after it; 1 never forgets.
