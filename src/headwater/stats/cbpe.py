@@ -223,8 +223,8 @@ def realised(window: Tally) -> dict[str, float]:
 class Cbpe:
     """Confidence-based performance estimation: recalibrate on labelled windows, then believe the probabilities.
 
-    Never for the AUC, which hangs on how rows are ordered, and calibration does not settle that; what was measured is in
-    `headwater.stats.estimation.REFUSED`.
+    Never for the AUC, which hangs on how rows are ordered, and calibration does not settle that; what was measured is
+    in `headwater.stats.estimation.REFUSED`.
 
     Args:
         memory: Weight of a labelled window relative to the one after it; 1 never forgets.
