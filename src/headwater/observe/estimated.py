@@ -22,7 +22,7 @@ class EstimatedMonitor:
     first window of a spell; it is the same news as the performance monitor's, only sooner and less sure.
 
     Replayed on two half-years of days with nothing wrong but weather it gave no notice in 366 (so less than 9 in 1000
-    with 95 % confidence), with storms of half the traffic cancelled among them.
+    with 95 % confidence), storm days among them.
 
     Blind to concept shift until labels come, as every estimate without labels is. Estimates that are withheld are not
     looked at.
