@@ -76,7 +76,10 @@ PEERS = [
 ]
 FILES = [
     *(Contestant(f"decode, {form}", "parquet_decode", form, floor=True) for form in ("pyarrow", "polars", "duckdb")),
-    *(Contestant(f"decode and profile, {form}", "parquet_profile", form) for form in ("headwater", "polars", "duckdb")),
+    *(
+        Contestant(f"decode and profile, {form}", "parquet_profile", form)
+        for form in ("headwater", "headwater on pyarrow", "polars", "duckdb")
+    ),
 ]
 
 

@@ -63,9 +63,9 @@ def key(x: Expression, power: int) -> Expression:
     guess = (safe.ln() / math.log(2.0)).floor().cast("float64")
     guess = ibis.greatest(ibis.least(guess, 1023.0), -1022.0)
     power_of_guess = ibis.literal(2.0, "float64").pow(guess)
-    exponent = ibis.cases(
-        (safe < power_of_guess, guess - 1.0), (safe * 0.5 >= power_of_guess, guess + 1.0), else_=guess
-    )
+    # Everything is written out in full wherever it is used, so it is used as seldom as possible.
+    step = ibis.cases((safe < power_of_guess, -1.0), (safe * 0.5 >= power_of_guess, 1.0), else_=0.0)
+    exponent = guess + step
     biased = (exponent + 1023.0).cast("int64")
     if bits >= 0:
         mantissa = safe / ibis.literal(2.0, "float64").pow(exponent)
@@ -74,23 +74,21 @@ def key(x: Expression, power: int) -> Expression:
         place = biased >> -bits
     small = (size * 2.0**537 * 2.0 ** (537 - power)).floor().cast("int64")
     found = ibis.cases((size < _LEAST_NORMAL, small), else_=place)
-    return ibis.cases((x < 0.0, -1 - found), else_=found)
+    return found * ibis.cases((x < 0.0, -1), else_=1) - ibis.cases((x < 0.0, 1), else_=0)
 
 
 def _outer(x: Expression, grid: Grid) -> Expression:
     """Return the key of the cell of a number outside the grid, measured from zero or from the grid's middle."""
     import ibis
 
-    middle = grid.middle
-    half = OUTER_SIZE // 2
-    near_key = ibis.cases((x == 0.0, ibis.literal(0, "int64")), else_=key(x, OUTER_SHIFT)) + half
+    middle, zero = grid.middle, ibis.literal(0, "int64")
     if middle == 0.0:
-        return near_key + OUTER_SIZE
-    gap = x - middle
-    far_key = ibis.cases((gap == 0.0, ibis.literal(0, "int64")), else_=key(gap, OUTER_SHIFT)) + half + OUTER_SIZE
+        return ibis.cases((x == 0.0, zero), else_=key(x, OUTER_SHIFT)) + OUTER_SIZE // 2 + OUTER_SIZE
     # |x| < |x - middle| without the difference, which may leave the range of a float.
     near = x < middle / 2 if middle > 0.0 else x > middle / 2
-    return ibis.cases((near, near_key), else_=far_key)
+    chosen = ibis.cases((near, x), else_=x - middle)
+    place = ibis.cases((chosen == 0.0, zero), else_=key(chosen, OUTER_SHIFT))
+    return place + OUTER_SIZE // 2 + ibis.cases((near, 0), else_=OUTER_SIZE)
 
 
 def _log_ends(grid: Grid) -> tuple[float | None, float | None]:
