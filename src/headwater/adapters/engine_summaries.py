@@ -243,9 +243,8 @@ class _Scan:
             y = self._distance(table, one, frames[one.at])
             wanted |= {f"s{power}_{one.at}": total for power, total in enumerate((y.count(), *_powers(y)))}
         found = {}
-        for row in self._rows(
-            table.group_by(self.keys).aggregate(**wanted) if self.keys else table.aggregate(**wanted)
-        ):
+        query = table.group_by(self.keys).aggregate(**wanted) if self.keys else table.aggregate(**wanted)
+        for row in self._rows(query, joined=bool(self.keys)):
             window = self._key(row)
             for one in chosen:
                 count, *sums = (row[f"s{power}_{one.at}"] or 0.0 for power in range(5))
@@ -388,14 +387,15 @@ class _Scan:
 
     # --- the engine's answers
 
-    def _arrow(self, query: Expression) -> Any:
-        if self.engine == "pyspark" and not self.keys:
-            # Ibis goes through pandas there, which turns whole numbers beside nulls into floats.
+    def _arrow(self, query: Expression, joined: bool = False) -> Any:
+        if self.engine == "pyspark" and not joined:
+            # Ibis goes through pandas there, which turns whole numbers beside nulls into floats. Only it knows how to
+            # bring a table of windows in, whose answers are floats anyway.
             return self.backend.raw_sql(self.backend.compile(query)).toArrow()
         return self.backend.to_pyarrow(query)
 
-    def _rows(self, query: Expression) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self._arrow(query).to_pylist()
+    def _rows(self, query: Expression, joined: bool = False) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._arrow(query, joined).to_pylist()
         return rows
 
     def _key(self, row: Mapping[str, Any]) -> Key:
