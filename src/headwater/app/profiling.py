@@ -73,7 +73,7 @@ def vocabulary(line: Line, asset: Asset, frame: pl.DataFrame) -> Evidence | None
     A column that has shown more than `KNOWN_LIMIT` values is told as empty: it has no vocabulary.
     """
     told = line.state.vocabulary.get(asset.name, {})
-    seen = known_values(frame, limit=KNOWN_LIMIT)
+    seen = known_values(frame, limit=KNOWN_LIMIT, known=told)
     texts = {
         name for name, kind in frame.schema.items() if name != WINDOW and kind in (pl.String, pl.Categorical, pl.Enum)
     }

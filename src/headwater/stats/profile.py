@@ -118,7 +118,9 @@ def profile_windows(
     return result
 
 
-def known_values(frame: pl.DataFrame, limit: int = KNOWN_LIMIT) -> dict[str, frozenset[str]]:
+def known_values(
+    frame: pl.DataFrame, limit: int = KNOWN_LIMIT, known: Mapping[str, frozenset[str]] | None = None
+) -> dict[str, frozenset[str]]:
     """Collect the distinct values of each text column that draws on a closed list.
 
     Left out are columns with more than ``limit`` values, and those whose last quarter of rows brings values that the
@@ -128,26 +130,33 @@ def known_values(frame: pl.DataFrame, limit: int = KNOWN_LIMIT) -> dict[str, fro
     Args:
         frame: Past rows in the order in which they came; with a column ``_window``, stamps are told apart.
         limit: Most values of a closed list.
+        known: Lists that are known already, to be continued: then it is values beyond them that make a column open,
+            and what is rare on one day does not.
     """
     split = len(frame) * 3 // 4
     names = [name for name, dtype in frame.schema.items() if name != WINDOW and dtype in _TEXT]
     measured = []
     for place, name in enumerate(names):
         values = pl.col(name).cast(pl.String)
-        early, late = values.slice(0, split).unique(), values.slice(split).drop_nulls()
+        before = (known or {}).get(name)
+        if before:
+            listed, late = pl.lit(pl.Series(sorted(before), dtype=pl.String)), values.drop_nulls()
+        else:
+            listed, late = values.slice(0, split).unique(), values.slice(split).drop_nulls()
         measured += [
             values.drop_nulls().unique().head(limit + 1).implode().alias(f"values{place}"),
-            (~late.is_in(early.implode())).mean().alias(f"new{place}"),
+            (~late.is_in(listed.implode())).mean().alias(f"new{place}"),
         ]
     if not measured:
         return {}
     told = frame.select(measured).row(0, named=True)
     stamps = _stamps(frame, [name for place, name in enumerate(names) if len(told[f"values{place}"]) > 1])
-    return {
-        name: frozenset(told[f"values{place}"])
-        for place, name in enumerate(names)
-        if len(told[f"values{place}"]) <= limit and (told[f"new{place}"] or 0.0) <= _OPEN and name not in stamps
-    }
+    found = {}
+    for place, name in enumerate(names):
+        values = frozenset(told[f"values{place}"]) | (known or {}).get(name, frozenset())
+        if len(values) <= limit and (told[f"new{place}"] or 0.0) <= _OPEN and name not in stamps:
+            found[name] = values
+    return found
 
 
 def _stamps(frame: pl.DataFrame, names: Sequence[str]) -> set[str]:

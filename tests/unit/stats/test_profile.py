@@ -207,6 +207,13 @@ def test_a_stamp_of_the_window_has_no_closed_list():
     assert known_values(batches.head(6)) == {"batch": frozenset({"x1"})}, "within one window nothing tells it"
 
 
+def test_a_known_list_stays_closed_on_a_day_whose_rare_values_come_last():
+    day = pl.DataFrame({"shop": ["web"] * 80 + ["store"] * 20})
+    assert known_values(day) == {}
+    assert known_values(day, known={"shop": frozenset({"web", "store", "app"})}) == {"shop": {"web", "store", "app"}}
+    assert known_values(day, known={"shop": frozenset({"web", "app"})}) == {}, "a fifth of the rows are new"
+
+
 @pytest.mark.parametrize("values", [[None, None], [1.0, None]])
 def test_a_column_with_less_than_two_numbers_has_no_deviation(values):
     frame = pl.DataFrame({"x": pl.Series(values, dtype=pl.Float64)})
