@@ -19,7 +19,7 @@ from headwater.stats.moments import Moments
 from headwater.stats.sketches import EXACT_LIMIT, KEPT, REGISTERS, Frequencies, mix, registers, registers_of_texts
 
 # Every row among the first is counted for the most frequent numbers, then one in so many.
-SAMPLED_FROM, SAMPLED_EVERY = 1 << 14, 128
+SAMPLED_FROM, SAMPLED_EVERY = 1 << 13, 256
 LEARNED_ROWS = 1 << 13
 _SIGN = np.uint64(1 << 63)
 
