@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headwater.core.errors import DataError
-from headwater.stats import kernels, scans
+from headwater.stats import hash_kernels, kernels, scans
 from headwater.stats.columns import ColumnSummary
 from headwater.stats.grids import OUTER_SIZE, Grid, unmonotone
 from headwater.stats.moments import Moments
@@ -273,6 +273,6 @@ def _counted(values: npt.NDArray[Any], weight: int, whole: bool) -> Frequencies:
     keys, counts = np.empty(slots, dtype=np.uint64), np.zeros(slots, dtype=np.int64)
     firsts, used = np.empty(slots, dtype=np.int64), np.empty(len(values), dtype=np.int64)
     bits = values.view(np.uint64)
-    filled = kernels.count_hashes(kernels.mixed(bits), np.arange(len(values)), keys, counts, firsts, used, 0)
+    filled = hash_kernels.count_hashes(hash_kernels.mixed(bits), np.arange(len(values)), keys, counts, firsts, used, 0)
     chosen = used[:filled]
     return scans.bounded_counts(values[firsts[chosen]], counts[chosen] * weight)

@@ -475,31 +475,3 @@ def scan_values(values: Any, bitmap: Any, bit: int, table: Any, low: int, size: 
             _expand(bitmap, bit + start, rows, table, words)
         _place_values(part, mask[:rows], low, size, cells[:rows])
         _count(cells[:rows], counts)
-
-
-@compiled()
-def mixed(bits: Any) -> Any:
-    """Hash 64-bit patterns, as `headwater.stats.sketches.mix`."""
-    found = np.empty(len(bits), dtype=np.uint64)
-    for at in range(len(bits)):
-        h = (bits[at] ^ _SALT) * _FIRST
-        found[at] = (h ^ (h >> np.uint64(32))) * _SECOND
-    return found
-
-
-@compiled()
-def count_hashes(hashes: Any, rows: Any, keys: Any, counts: Any, firsts: Any, used: Any, filled: int) -> int:
-    """Count hashes in an open table of a power of two of slots; ``firsts`` keeps a row of each, ``used`` the slots."""
-    top = np.uint64(len(keys) - 1)
-    for at in range(len(hashes)):
-        h = hashes[at]
-        slot = (h ^ (h >> np.uint64(32))) & top
-        while counts[slot] and keys[slot] != h:
-            slot = (slot + np.uint64(1)) & top
-        if not counts[slot]:
-            keys[slot] = h
-            firsts[slot] = rows[at]
-            used[filled] = slot
-            filled += 1
-        counts[slot] += 1
-    return filled

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headwater.core.errors import DataError
-from headwater.stats import kernels, scans, text_kernels
+from headwater.stats import hash_kernels, scans, text_kernels
 from headwater.stats.arrow import Chunk
 from headwater.stats.columns import ColumnSummary, Lengths
 from headwater.stats.scans import Piece
@@ -37,7 +37,9 @@ class _Table:
 
     def add(self, hashes: Hashes, rows: Ints) -> None:
         """Count a block's hashes."""
-        self.filled = kernels.count_hashes(hashes, rows, self.keys, self.counts, self.firsts, self.used, self.filled)
+        self.filled = hash_kernels.count_hashes(
+            hashes, rows, self.keys, self.counts, self.firsts, self.used, self.filled
+        )
         if self.filled > EXACT_LIMIT:
             self.hand_over()
 
