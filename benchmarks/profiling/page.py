@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,8 +31,9 @@ reference. Ids and the timestamp have no histogram in DuckDB and Polars; ours ha
 Tables are in memory before the clock starts: Arrow for ours, a native table with ENUM texts for DuckDB (its load is not
 counted), one chunk with Categorical texts for Polars, pandas for the peers. `wall` is the least of all rounds, `median`
 shows what else the machine was doing. CPU is of all threads. Peak is memory above the loaded tables. The peers are run
-on fewer rows, and their cost per row is compared with ours per row on the full table, which flatters whoever has fixed
-costs; the CPU ratio is the fairer one where others use the machine.
+on fewer rows, and their cost per row is compared with ours per row on the full table: what they spend once per report
+counts against them there, and more so the fewer the rows. Where others use the machine (see its load) the ratios of CPU
+are the fairer ones.
 """
 
 
@@ -57,11 +59,17 @@ def machine() -> str:
     return f"{os.cpu_count()} x {name}, {size:.0f} GB, {system}"
 
 
+def command() -> str:
+    """Say how this was run."""
+    options = " ".join(sys.argv[1:])
+    return f"make bench-profile BENCH='{options}'" if options else "make bench-profile"
+
+
 def versions() -> str:
     """List the versions of what was measured."""
     own = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "numba", "polars", "duckdb", "pyarrow")]
     for pins in sorted(PINS.glob("*.txt")):
-        pinned = re.search(rf"^{re.escape(pins.stem).replace('-', '[-_]')}==(\S+)", pins.read_text(), re.M)
+        pinned = re.search(rf"^{pins.stem.replace('-', '[-_]')}==(\S+)", pins.read_text(), re.M)
         own.append(f"{pins.stem} {pinned[1] if pinned else '?'}")
     return ", ".join(own)
 
@@ -77,8 +85,8 @@ def main_table(session: Session) -> list[str]:
     ours, floor = done.get("headwater"), done.get("memory read")
     lines = [
         "| contestant | reference s | current s | median | both s | CPU s | peak MB "
-        "| both / ours | CPU / ours | current / read |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| both / ours | CPU / ours | current / read | in CPU |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in session.memory:
         if one.problem or not one.runs:
@@ -94,7 +102,8 @@ def main_table(session: Session) -> list[str]:
             if ours and not one.floor
             else ["", ""]
         )
-        cells += [f"{one.least('wall', *current) / floor.least('wall', 'current'):.1f}" if floor else ""]
+        for clock in ("wall", "cpu"):
+            cells.append(f"{one.least(clock, *current) / floor.least(clock, 'current'):.1f}" if floor else "")
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -173,9 +182,10 @@ def write(session: Session) -> None:
     text = [
         "## Profile",
         "",
-        f"`make bench-profile` ({given.rounds} rounds in alternation), {datetime.now(UTC):%Y-%m-%d}, {machine()};",
+        f"`{command()}` ({given.rounds} rounds in alternation), {datetime.now(UTC):%Y-%m-%d}, {machine()};",
         f"{versions()}.",
-        f"{given.rows:,} rows x 19 columns now, {given.reference:,} as reference, 2 threads.",
+        f"{given.rows:,} rows x 19 columns now, {given.reference:,} as reference, 2 threads. "
+        f"Load of the machine over the last 15 minutes: {os.getloadavg()[2]:.1f}.",
         "",
         NOTES,
     ]
@@ -198,7 +208,7 @@ def write_big(one: Any, path: Path, rows: int, *, keep: bool) -> None:
             f"{wall:.0f} s wall, {cpu:.0f} s CPU, peak {peak:.0f} MB resident in all "
             f"({run['held_mb']:.0f} MB of it before the scan: the interpreter, libraries, the reference)."
         )
-    head = f"`make bench-profile BENCH=--big`, {datetime.now(UTC):%Y-%m-%d}, {machine()}."
+    head = f"`{command()}`, {datetime.now(UTC):%Y-%m-%d}, {machine()}."
     section = f"## Profile, streamed\n\n{head}\n\n{told}\n"
     print(section)
     if not keep:
