@@ -22,7 +22,7 @@ from headwater.stats.scans import Piece, blank, scan
 __all__ = ["ColumnSummary", "Grid", "Lengths", "Summary", "summarise"]
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 _LEAST_GROUP, _LARGEST_GROUP = 1 << 20, 1 << 22  # rows of a column that are summarised in one go
-_IN_FLIGHT = 2
+_AHEAD = 2
 _COMPILED_FROM = 3_000_000  # rows times columns
 Scan = Callable[[ColumnSummary, Sequence[Piece]], ColumnSummary]
 
@@ -231,7 +231,7 @@ def _run(
             rows = position + sum(stop - start for _, start, stop in group)
             pieces = [_pieces(group, at, position) for at in wanted]
             pending.append([pool.submit(form, start, part) for start, part in zip(starts, pieces, strict=True)])
-            if len(pending) > _IN_FLIGHT:
+            if len(pending) > _AHEAD:
                 totals = _gathered(totals, pending.popleft())
         for futures in pending:
             totals = _gathered(totals, futures)
