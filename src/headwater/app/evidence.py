@@ -80,7 +80,7 @@ def _arrival(line: Line, name: str, delivery: Delivery, delivered: Mapping[str, 
             "landed_hours": round((line.services.clock.now() - delivery.window.end).total_seconds() / 3600, 3),
             "backfill": ".." in delivery.window.key,
             **deadline,
-            **opened(line, name, delivery),
+            **({"open": True} if opened(line, name, delivery, delivered) else {}),
         },
         time=line.services.clock.now(),
     )

@@ -10,6 +10,7 @@ import polars as pl
 
 from headwater.app.approving import explained
 from headwater.app.arrival import diagnosis
+from headwater.app.filling import provisional
 from headwater.app.line import Line
 from headwater.core.assets import Mechanism
 from headwater.core.errors import ModelError
@@ -43,7 +44,7 @@ def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tu
         if asset.recomputable or subject not in unusual | feeding:
             continue
         key = line.calendar.shift(line.calendar.window(run), -asset.lag).key
-        if line.services.clock.now() < line.calendar.window(key).end:
+        if provisional(line, asset, key):
             continue  # what is not whole yet looks like what came in part
         pressing = subject in feeding or any(
             finding.subject == subject and finding.severity == "alarm" for finding in findings

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from headwater.core.errors import UsageError
 from headwater.core.ports import Record
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
@@ -101,11 +100,8 @@ class History:
             self._touched(key, evidence.window)
 
     def open(self, evidence: Evidence) -> bool:
-        """Tell whether a window was not over when it was measured: it says nothing about whole windows."""
-        try:
-            return evidence.time < self._slots.calendar.window(evidence.window).end
-        except UsageError:  # named by another calendar than the project's
-            return False
+        """Tell whether a window was still filling up when it was measured: it says nothing about whole windows."""
+        return bool(self._arrivals.get(evidence.subject, {}).get(evidence.window, {}).get("open"))
 
     def add_finding(self, finding: Finding) -> None:
         """Take in one finding: an alarm keeps its subject's window from being learned."""

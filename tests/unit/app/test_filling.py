@@ -174,3 +174,27 @@ def test_a_window_that_came_while_open_does_not_count_as_delivered(city):
     city.at("2013-03-04", 27)
     assert city.workspace.run()["window"] == "2013-03-04", "the next run completes it"
     assert {item["freshness"]["awaited"] for item in city.workspace.datasets()} == {"2013-03-05"}
+
+
+AHEAD = PIPELINE.replace("now = datetime.fromisoformat((HERE / \"now\").read_text())", "now = window.end")
+
+
+def test_what_comes_whole_before_its_window_is_over_is_judged_at_once(city):
+    """Plans, forecasts, the requests of a day that are scored in its morning: their times lie ahead."""
+    (city.folder / "pipeline.py").write_text(AHEAD)
+    for day in city.calendar.between("2013-03-04", "2013-03-08"):
+        assert city.run(day.key, 5) == []
+    history = city.workspace.line.state.history
+    assert "2013-03-08" in history.series("profile", "dataset:city/rides", "rows"), "and learned from"
+    (city.folder / "broken").write_text("half")
+    assert ("taps", "structure", "rows") in city.run("2013-03-09", 5)
+    (city.folder / "broken").write_text("none")
+    assert ("taps", "structure", "rows") in city.run("2013-03-10", 5), "and what never comes late is missed at once"
+
+
+def test_what_came_whole_is_not_replaced(city):
+    (city.folder / "pipeline.py").write_text(AHEAD)
+    city.run("2013-03-04", 5)
+    (city.folder / "broken").write_text("half")
+    city.at("2013-03-04", 8)
+    assert [item["error"]["code"] for item in city.workspace.run("2013-03-04")["failed"]][:1] == ["window-conflict"]
