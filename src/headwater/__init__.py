@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headwater.app.comparison import Comparison, compare
-    from headwater.app.profiles import Profile, profile
+    from headwater.app.profiles import Profile, profile, profile_by
     from headwater.app.workspace import Workspace
     from headwater.core.project import Project
     from headwater.core.windows import Window
 
 __version__ = "0.1.0"
-__all__ = ["Comparison", "Profile", "Project", "Window", "Workspace", "__version__", "compare", "profile"]
+__all__ = ["Comparison", "Profile", "Project", "Window", "Workspace", "__version__", "compare", "profile", "profile_by"]
 
 _HOMES = {
     "Comparison": "headwater.app.comparison",
@@ -31,6 +31,7 @@ _HOMES = {
     "Workspace": "headwater.app.workspace",
     "compare": "headwater.app.comparison",
     "profile": "headwater.app.profiles",
+    "profile_by": "headwater.app.profiles",
 }
 
 

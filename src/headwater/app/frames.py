@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from headwater.app.wiring import batches
+from headwater.app.wiring import batches, in_engine
 from headwater.core.errors import DataError, HeadwaterError, UnknownName, UsageError
 
 TAKEN = (
@@ -48,6 +48,11 @@ def as_frame(data: Any, *, what: str = "the table") -> pl.DataFrame:
         return data
     if isinstance(data, pl.Series):
         return data.to_frame(data.name or "value")
+    if in_engine(data):
+        raise UsageError(
+            f"{what} lies in {data.get_backend().name}, and its rows would have to be fetched for this",
+            hint="profile it there with headwater.profile, or pass table.to_polars() if it fits",
+        )
     try:
         if isinstance(data, pl.LazyFrame):
             return data.collect()

@@ -15,8 +15,9 @@ from headwater.app.report.columns import profile_fragment, profile_page
 from headwater.app.report.page import write_text
 from headwater.app.report.tables import TableProfile
 from headwater.app.report.text import profile_text
+from headwater.app.wiring import engine_summaries, in_engine
 from headwater.core.errors import UnknownName
-from headwater.stats.summaries import ColumnSummary, summarise
+from headwater.stats.summaries import ColumnSummary, Summary, summarise
 
 
 class Profile(TableProfile):
@@ -52,10 +53,11 @@ def profile(
 ) -> Profile:
     """Profile a table: counts, nulls, moments, quantiles, distinct and top values of every column, in one pass.
 
-    A path is read batch by batch, in bounded memory; on a terminal a bar shows how far that is.
+    A path is read batch by batch, in bounded memory; on a terminal a bar shows how far that is. An Ibis table is
+    profiled inside its engine (DuckDB, PostgreSQL, Spark), in a handful of queries; its rows stay there.
 
     Args:
-        data: Anything that `as_frame` takes.
+        data: Anything that `as_frame` takes, or an Ibis table.
         columns: Columns to look at; all by default.
         like: An earlier profile whose grids to use, so that the two can be merged.
         name: What to call the table.
@@ -74,7 +76,49 @@ def profile(
     if isinstance(data, (str, Path)):
         with reading(progress) as told:
             return Profile(summarise(stored(Path(data), columns, told, "the table"), like=grids), name or str(data))
+    if in_engine(data):
+        summary = engine_summaries(data, None, grids, columns)
+        assert isinstance(summary, Summary)
+        return Profile(summary, name)
     return Profile(summarise(pick(as_frame(data), columns), like=grids), name)
+
+
+def profile_by(
+    data: Any, by: Any, *, columns: Sequence[str] | None = None, like: Profile | None = None
+) -> dict[Any, Profile]:
+    """Profile each window or segment of a table by itself; all of them merge.
+
+    Rows where ``by`` is null are left out. On an Ibis table all are computed in the same queries.
+
+    Args:
+        data: See `profile`.
+        by: The column whose values are the windows or segments; of an Ibis table also an expression, or several.
+        columns: Columns to look at; all by default.
+        like: See `profile`.
+
+    Returns:
+        Value to profile, in order.
+
+    Raises:
+        UsageError: ``data`` is no table, or lacks a column.
+        DataError: It cannot be read.
+
+    Example:
+        >>> days = profile_by({"day": ["mon", "tue", "mon"], "x": [1, 2, 3]}, "day")
+        >>> days["mon"].summary.columns["x"].mean, days["mon"].merge(days["tue"]).summary.rows
+        (2.0, 3)
+    """
+    grids = None if like is None else like.summary
+    if in_engine(data):
+        found = engine_summaries(data, by, grids, columns)
+        assert isinstance(found, dict)
+        return {key: Profile(summary, str(key)) for key, summary in found.items()}
+    frame = as_frame(data)
+    [key] = checked_key(by, frame)
+    known = frame.filter(pl.col(key).is_not_null())
+    grids = grids or summarise(pick(known, columns))
+    parts = known.sort(key, maintain_order=True).partition_by(key, as_dict=True, maintain_order=True)
+    return {value: Profile(summarise(pick(part, columns), like=grids), str(value)) for (value,), part in parts.items()}
 
 
 @contextmanager

@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from headwater.core.clock import Clock, SystemClock
 from headwater.core.errors import StorageError
 from headwater.core.ports import CodeStore, Frame, Ledger, PartStore, TableStore, Tracking
+
+if TYPE_CHECKING:
+    from headwater.stats.summaries import Summary
 
 
 @dataclass(frozen=True)
@@ -62,3 +66,19 @@ def batches(source: Path, columns: Sequence[str] | None = None) -> tuple[int, It
         return rows_of(source, delta=True), delta_batches(source, columns=columns)
     pattern = source / "**/*.parquet" if source.is_dir() else source
     return rows_of(pattern), parquet_batches(pattern, columns=columns)
+
+
+def in_engine(data: Any) -> bool:
+    """Tell whether a table is an expression of Ibis, to be computed where its rows lie."""
+    return type(data).__module__.partition(".")[0] == "ibis"
+
+
+def engine_summaries(
+    table: Any, by: Any, like: Summary | None, columns: Sequence[str] | None
+) -> Summary | dict[Any, Summary]:
+    """Summarise an Ibis table inside its engine, as a whole or by window or segment."""
+    from headwater.adapters.engine_summaries import summarise_table, summarise_windows
+
+    if by is None:
+        return summarise_table(table, like=like, columns=columns)
+    return summarise_windows(table, by, like=like, columns=columns)

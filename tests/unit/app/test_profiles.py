@@ -77,3 +77,30 @@ def test_what_is_no_stored_table_is_refused(tmp_path: Path) -> None:
         headwater.profile(tmp_path / "broken.parquet")
     with pytest.raises(UsageError, match="not there"):
         headwater.profile(tmp_path / "nowhere.parquet")
+
+
+def test_segments_are_profiled_by_themselves_and_merge_to_the_whole(frame: pl.DataFrame) -> None:
+    parts = headwater.profile_by(frame, "country", columns=["amount", "gift"])
+    assert list(parts) == ["DE", "FR"]
+    assert parts["DE"].summary.columns["amount"].mean == pytest.approx(
+        frame.filter(pl.col("country") == "DE")["amount"].mean()
+    )
+    both = parts["DE"].merge(parts["FR"])
+    assert both.summary.rows == frame["country"].drop_nulls().len()
+    assert both.summary.columns["amount"].maximum == frame.filter(pl.col("country").is_not_null())["amount"].max()
+    with pytest.raises(UnknownName):
+        headwater.profile_by(frame, "land")
+
+
+def test_a_table_in_an_engine_is_profiled_there_and_not_fetched(frame: pl.DataFrame) -> None:
+    ibis = pytest.importorskip("ibis", reason="ibis is not installed: no engine to profile in")
+    connection = ibis.duckdb.connect()
+    connection.con.register("orders", frame.to_arrow())
+    table = connection.table("orders")
+    here = headwater.profile(frame)
+    there = headwater.profile(table, like=here)
+    assert there.as_dict()["columns"]["amount"]["q95"] == here.as_dict()["columns"]["amount"]["q95"]
+    assert there.merge(here).summary.rows == 2 * frame.height
+    assert list(headwater.profile_by(table, "country", like=here)) == ["DE", "FR"]
+    with pytest.raises(UsageError, match="would have to be fetched"):
+        headwater.compare(table, frame)
