@@ -18,6 +18,9 @@ from headwater.core.windows import Window
 from headwater.stats.links import WINDOW, Parents, flags
 
 KNOWN_LIMIT = 500
+LARGE = 100_000
+"""Rows of a window from which its columns are summarised in one compiled pass; see `headwater.stats.summaries` for how
+exact quantiles, and distinct values beyond 4096, then are."""
 _OPEN = 0.01  # share of late rows with new values from which a column has no closed list
 _STAMPED = 0.95  # share of windows with one value only: a row or two may come in a neighbour's file
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
@@ -103,9 +106,15 @@ def profile_windows(
     marks = flags(rows, columns, key, [span.key for span in spans], previous, parents or {})
     rows = rows.with_columns(mark.alias(f"\x00{name}") for name, mark in marks.items())
     seen = tuple((name, values) for name, values in (known or {}).items() if len(values) <= KNOWN_LIMIT)
-    measures = [*_measures(schema, seen), *(pl.col(f"\x00{name}").mean().alias(name) for name in marks)]
-    measured = rows.group_by(_PLACE, maintain_order=True).agg(measures)
+    linked = [pl.col(f"\x00{name}").mean().alias(name) for name in marks]
+    large = rows.group_by(_PLACE).len().filter(pl.col("len") >= LARGE)[_PLACE].to_list()
+    small = rows.filter(~pl.col(_PLACE).is_in(large)) if large else rows
+    measured = small.group_by(_PLACE, maintain_order=True).agg(*_measures(schema, seen), *linked)
     found = {row[_PLACE]: row for row in measured.iter_rows(named=True)}
+    for place in sorted(large):
+        part = rows.filter(pl.col(_PLACE) == place)
+        found[place] = _summarised(part, spans[place], [name for name, _ in schema], dict(seen))
+        found[place] |= part.select(linked).row(0, named=True) | {_PLACE: place}
     pairs = _pairs(schema, found.values())
     if pairs:
         for row in _offsets(rows, pairs).iter_rows(named=True):
@@ -116,6 +125,17 @@ def profile_windows(
             name: value for name, value in row.items() if value is not None and math.isfinite(value)
         }
     return result
+
+
+def _summarised(
+    rows: pl.DataFrame, window: Window, columns: Sequence[str], known: Mapping[str, frozenset[str]]
+) -> dict[str, Any]:
+    """Measure a large window by the summaries that scan it many times faster."""
+    from headwater.stats.summaries import summarise
+
+    made = summarise(rows.select(columns))
+    unseen = [_unseen(name, known[name]) for name, one in made.columns.items() if one.kind == "text" and name in known]
+    return made.metrics(window=window) | (rows.select(unseen).row(0, named=True) if unseen else {})
 
 
 def known_values(
@@ -153,9 +173,9 @@ def known_values(
     stamps = _stamps(frame, [name for place, name in enumerate(names) if len(told[f"values{place}"]) > 1])
     found = {}
     for place, name in enumerate(names):
-        values = frozenset(told[f"values{place}"]) | (known or {}).get(name, frozenset())
-        if len(values) <= limit and (told[f"new{place}"] or 0.0) <= _OPEN and name not in stamps:
-            found[name] = values
+        listed_now = frozenset(told[f"values{place}"]) | (known or {}).get(name, frozenset())
+        if len(listed_now) <= limit and (told[f"new{place}"] or 0.0) <= _OPEN and name not in stamps:
+            found[name] = listed_now
     return found
 
 
@@ -258,9 +278,13 @@ def _text(name: str, known: frozenset[str] | None) -> list[pl.Expr]:
         text.str.len_chars().mean().alias(f"length_mean.{name}"),
     ]
     if known is not None and len(known) <= KNOWN_LIMIT:
-        seen = pl.Series(sorted(known), dtype=pl.String)
-        found.append(((~text.is_in(seen.implode())).sum() / pl.len()).alias(f"unseen_share.{name}"))
+        found.append(_unseen(name, known))
     return found
+
+
+def _unseen(name: str, known: frozenset[str]) -> pl.Expr:
+    seen = pl.Series(sorted(known), dtype=pl.String)
+    return ((~pl.col(name).cast(pl.String).is_in(seen.implode())).sum() / pl.len()).alias(f"unseen_share.{name}")
 
 
 def instant(name: str, dtype: Any) -> pl.Expr:
@@ -278,8 +302,8 @@ def _pairs(schema: Schema, rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[str
 
 
 def _is_part(row: Mapping[str, Any], name: str) -> bool:
-    low, high = row[f"min.{name}"], row[f"max.{name}"]
-    return low is not None and low >= 0 and high <= 31 and row["rows"] >= _OFFSET_ROWS
+    low, high = row.get(f"min.{name}"), row.get(f"max.{name}")
+    return low is not None and high is not None and low >= 0 and high <= 31 and row["rows"] >= _OFFSET_ROWS
 
 
 def _offsets(rows: pl.DataFrame, pairs: Sequence[tuple[str, str]]) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -224,3 +225,30 @@ def test_hourly_windows_know_the_hour_by_the_columns_own_clock():
     window = HOURS.window("2013-07-01T05")
     frame = pl.DataFrame({"t": [window.start + dt.timedelta(minutes=minute) for minute in range(6)], "hour": [5] * 6})
     assert profile(frame, window=window)["offset_wall.t.hour"] == 0.0
+
+
+def test_a_large_window_is_measured_as_a_small_one(monkeypatch):
+    random = np.random.default_rng(8)
+    rows = 20_000
+    numbers = random.lognormal(2, 1, rows)
+    frame = pl.DataFrame(
+        {
+            "amount": np.where(random.random(rows) < 0.1, np.nan, numbers),
+            "items": random.poisson(3, rows),
+            "hour": random.integers(0, 24, rows),
+            "country": random.choice(["DE", "FR", "XX", None], rows),
+            "gift": random.random(rows) < 0.2,
+            "nothing": [None] * rows,
+            "order": np.arange(rows),
+        }
+    ).with_columns(pl.lit(at(0)).dt.offset_by(pl.col("hour").cast(pl.String) + "h").alias("time"))
+    parents = {"orders": Parent(frame[:15_000].select("order"), ("order",))}
+    given = {"window": DAY, "key": ["order"], "known": {"country": frozenset({"DE", "FR"})}, "parents": parents}
+    exact = profile(frame, **given)
+    monkeypatch.setattr("headwater.stats.profile.LARGE", 1000)
+    found = profile(frame, **given)
+    assert found.keys() == exact.keys()
+    for name, value in exact.items():
+        quantile = name[0] == "q" and name[1:3].isdigit()
+        scale = exact["q95." + name.partition(".")[2]] if quantile else abs(value)
+        assert found[name] == pytest.approx(value, abs=max(scale, 1.0) * (2e-3 if quantile else 1e-9)), name
