@@ -35,6 +35,13 @@ class DistributionMonitor:
     repair that undoes it, and that is looked for in triage. It alarms where no weather can be the reason: the whole
     body of a column, mean and quartiles alike, is four bands away, or texts of one length now have another. One finding
     per column, named after its most unusual metric.
+
+    Shares and counts that `structure` watches for jumps are looked at for drift here as well: a column that is null in
+    one row of 170 from some day on is far inside its band, and never again out of it.
+
+    Measured (`make bench-quiet`): on 1,877 clean days of seven real tables it never alarms and notices something in
+    13 % of the days (29 % for a table of 19 columns with a strong season, 4 % for one of 8), in 0.19 columns a day. With
+    weeks as windows it notices something in every other one: half a year of weeks is too little to know a season.
     """
 
     name = "distribution"
@@ -113,7 +120,12 @@ def _extreme(column: str, scores: Mapping[str, Score], baseline: Baseline) -> bo
 
 
 def _drifting(scores: dict[str, Score]) -> set[str]:
-    names = [name for name in scores if name.split(".", 1)[0] not in _CLOCKED]
+    names = [name for name, score in scores.items() if _may_drift(name.split(".", 1)[0], score)]
     evidence = np.array([scores[name].evidence for name in names])
     chosen = e_bh(evidence, _DISCOVERIES) & (evidence >= DRIFT)
     return {name for name, kept in zip(names, chosen, strict=True) if kept}
+
+
+def _may_drift(name: str, score: Score) -> bool:
+    """Tell whether a drift would be news: fewer duplicates, or more keys that match, are none."""
+    return name not in _CLOCKED and score.toward * DIRECTIONS.get(name, 0) >= 0

@@ -52,6 +52,9 @@ class StructureMonitor:
 
     Distributions may follow the weather; the number of rows, nulls, duplicates and unmatched keys of a healthy feed
     hardly do, and where they do (cancelled flights have no departure time) history has set the band.
+
+    Measured (`make bench-quiet`): on 1,877 clean days of seven real tables it alarms in 3, whose last hours were indeed
+    missing, and notices something in 0.9 % of the days; in 220 clean weeks it never alarms.
     """
 
     name = "structure"

@@ -35,6 +35,7 @@ _QUANTILE, _NORMAL_QUANTILE = 0.99, 2.576
 _FEW = 3.0  # a quantile of n deviations is too low for small n: bands are drawn wider by 3/n
 _HELD_BACK = 2  # local levels by which the newest windows are held back from saying how far evidence goes
 _HOLIDAY = 7
+_UPWARD = np.sign(eprocess.BETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Score:
         evidence: e-value of a small persistent shift up to and including this window (see `eprocess`), over the highest
             that accepted history reached: window metrics are autocorrelated and skewed, and history shows how much.
         windows: How many windows the expectation rests on.
+        toward: Which way the evidence of a shift points: 1 upwards, -1 downwards.
     """
 
     r: float
@@ -61,6 +63,7 @@ class Score:
     high: float
     evidence: float = 1.0
     windows: int = 0
+    toward: int = 0
 
 
 class Slots:
@@ -169,13 +172,14 @@ class Baseline:
             self._forms.backward(level - width),
             self._forms.backward(level + width),
             np.where(ready, eprocess.mixture(state) / self._peak(), 1.0),
+            np.sign(_UPWARD @ state),
         )
         table, known, windows = np.column_stack(columns).tolist(), np.isfinite(level), count.astype(np.int64).tolist()
         found = {}
         for name, place in at:
             if known[place]:
-                r, seen, expected, spread, low, high, evidence = table[place]
-                found[name] = Score(r, seen, expected, spread, low, high, evidence, windows[place])
+                r, seen, expected, spread, low, high, evidence, toward = table[place]
+                found[name] = Score(r, seen, expected, spread, low, high, evidence, windows[place], int(toward))
         return found
 
     def update(self, window: str, metrics: Mapping[str, float]) -> None:

@@ -1,5 +1,7 @@
 """A distribution that jumps is a notice, unless no weather can be the reason."""
 
+import pytest
+
 from headwater.observe.distribution import DistributionMonitor
 from unit.observe.worlds import CALENDAR, DAYS, NOW, evidence, learned, table
 
@@ -56,3 +58,22 @@ def test_a_drift_that_stays_inside_the_band_is_noticed():
     assert found
     assert all(item.severity == "notice" for item in found)
     assert all("drifted" in item.detail for item in found)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "noticed"),
+    [
+        ("null_share.x", 0.02, True),  # far below what makes a jump, and there from some day on
+        ("duplicate_share", 0.015, True),
+        ("key_match.planes", 0.999, False),  # better than it was
+    ],
+)
+def test_a_share_that_stays_elsewhere_is_noticed_when_that_is_worse(metric, value, noticed):
+    history, random = learned(120)
+    found = []
+    for index in range(120, 150):
+        item = evidence(DAYS[index], table(index, random, **{metric: value + 0.0002 * (index % 3)}))
+        history.add_evidence(item)
+        found += [one for one in DistributionMonitor().evaluate([item], history, CALENDAR, NOW) if one.metric == metric]
+    assert bool(found) == noticed
+    assert all(one.severity == "notice" and "drifted" in one.detail for one in found)
