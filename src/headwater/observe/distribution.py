@@ -40,7 +40,7 @@ class DistributionMonitor:
     one row of 170 from some day on is far inside its band, and never again out of it.
 
     Measured (`make bench-quiet`): on 1,877 clean days of seven real tables it never alarms and notices something in
-    13 % of the days (29 % for a table of 19 columns with a strong season, 4 % for one of 8), in 0.19 columns a day. With
+    13 % of the days (29 % for a table of 19 columns with a strong season, 4 % for one of 8), 0.19 columns a day. With
     weeks as windows it notices something in every other one: half a year of weeks is too little to know a season.
     """
 
