@@ -74,9 +74,10 @@ def faults(chosen: list[str]) -> None:
 
 def packages(chosen: list[str]) -> None:
     """Check the peers' rules against the peers."""
-    from quiet_packages import agreement
+    from quiet_packages import CHECKED, agreement
 
-    _keep("packages", agreement(chosen))
+    for name in chosen or CHECKED:
+        _keep(f"packages-{name}", agreement(name))
 
 
 def report(chosen: list[str]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -168,9 +169,7 @@ def told(fault: Fault) -> dict[str, Any]:
         "nameable": bool(fault.kinds),
         "by": sorted({metric for metrics in (alarms[first or 0] or notices[first or 0],) for metric in metrics})[:4],
         "says": next((one.signatures[0].detail for one, yes in zip(judged, right, strict=True) if yes), ""),
-        "instead": sorted({f"{item.fault} {item.column}" for best in named for item in best if not _right(fault, item)})[
-            :4
-        ],
+        "instead": sorted({f"{one.fault} {one.column}" for one in chain(*named) if not _right(fault, one)}),
     }  # fmt: skip
 
 

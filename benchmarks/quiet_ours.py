@@ -135,7 +135,7 @@ class Watch:
 
     def remember_values(self, frame: pl.DataFrame) -> None:
         """Add a frame's texts to the known ones; a column that draws on no closed list is known as empty."""
-        seen = known_values(frame, limit=KNOWN_LIMIT)
+        seen = known_values(frame, limit=KNOWN_LIMIT, known=self.known)
         for name in (one for one, dtype in frame.schema.items() if dtype == pl.String):
             before = self.known.get(name)
             if before is None or before:

@@ -22,33 +22,36 @@ WINDOWS = 20
 SMALL = 1000
 
 
-def agreement(chosen: list[str]) -> list[dict[str, Any]]:
-    """Return per peer, series and size of reference in how many of the compared column-windows they agree."""
+def agreement(name: str) -> list[dict[str, Any]]:
+    """Return per peer and size of reference in how many of a series' compared column-windows they agree."""
     rows = []
-    for name in chosen or CHECKED:
-        found = series(name)
-        frames = [(w, f.drop(LEFT_OUT, strict=False).drop(_times(f), strict=False)) for w, f in found.frames]
-        sampled = frames[found.start :: max(1, (len(frames) - found.start) // WINDOWS)][:WINDOWS]
-        past = pl.concat([frame for _, frame in frames[: found.start]])
-        coding = Coding.of([frame for _, frame in frames])
-        for label, reference in (("all", past), (str(SMALL), past.sample(SMALL, seed=4))):
-            told = _ask("evidently", reference, sampled)
-            ours = {}
-            for window, frame in sampled:
-                for column, kind in coding.kinds.items():
-                    pair = [coding.sample(one, column) for one in (reference, frame)]
-                    ours[window.key, column] = evidently(pair[0], pair[1], kind)
-            rows.append(_compared("Evidently", name, label, told, ours))
-            print(rows[-1], file=sys.stderr, flush=True)
-        told = _ask("nannyml", _marked(frames[: found.start]), frames[found.start :])
-        replay = _nannyml(found, [coding.samples(frame) for _, frame in frames], coding)
-        ours = {
-            (window, column): float(replay.scores[at, place])
-            for at, window in enumerate(replay.windows)
-            for place, column in enumerate(replay.streams)
-        }
-        rows.append(_compared("NannyML", name, "all", told, ours))
+    found = series(name)
+    frames = [(w, f.drop(LEFT_OUT, strict=False).drop(_times(f), strict=False)) for w, f in found.frames]
+    sampled = frames[found.start :: max(1, (len(frames) - found.start) // WINDOWS)][:WINDOWS]
+    past = pl.concat([frame for _, frame in frames[: found.start]])
+    looked = [past, *(frame for _, frame in sampled)]
+    empty = [name for name in past.columns if any(one.get_column(name).null_count() == one.height for one in looked)]
+    frames = [(window, frame.drop(empty)) for window, frame in frames]  # Evidently refuses them
+    sampled, past = [(window, frame.drop(empty)) for window, frame in sampled], past.drop(empty)
+    coding = Coding.of([frame for _, frame in frames])
+    for label, reference in (("all", past), (str(SMALL), past.sample(SMALL, seed=4))):
+        told = _ask("evidently", reference, sampled)
+        ours = {}
+        for window, frame in sampled:
+            for column, kind in coding.kinds.items():
+                pair = [coding.sample(one, column) for one in (reference, frame)]
+                ours[window.key, column] = evidently(pair[0], pair[1], kind)
+        rows.append(_compared("Evidently", name, label, told, ours))
         print(rows[-1], file=sys.stderr, flush=True)
+    told = _ask("nannyml", _marked(frames[: found.start]), frames[found.start :])
+    replay = _nannyml(found, [coding.samples(frame) for _, frame in frames], coding)
+    ours = {
+        (window, column): float(replay.scores[at, place])
+        for at, window in enumerate(replay.windows)
+        for place, column in enumerate(replay.streams)
+    }
+    rows.append(_compared("NannyML", name, "all", told, ours))
+    print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 

@@ -1,8 +1,8 @@
 """Power: what each contestant sees of changes of graded size, planted into one column of real windows.
 
-A change begins in one window and stays for seven. Sites are windows of even ISO weeks; matched thresholds are set on
-odd weeks of the clean replay, so that every contestant alarms in the same share of clean table-windows, and the share
-they then reach on the even weeks is reported beside the power.
+A change begins in one window and stays for seven. Sites are windows of even ISO weeks; matched thresholds are set, one
+per series and contestant, on odd weeks of the clean replay, so that every contestant alarms in the same share of clean
+windows, and the share they then reach on the even weeks is reported beside the power.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import polars as pl
 from quiet_alarms import Replay, metric_rules, row_rules
 from quiet_ours import Judged, Watch
 from quiet_rivals import Coding
-from quiet_series import Series, series
+from quiet_series import LEFT_OUT, Series, series
 
 from headwater.app.arrival import REFERENCE_WINDOWS
 from headwater.app.judging import SURE
@@ -25,7 +25,7 @@ from headwater.stats.signatures import Reference, diagnose
 
 SPAN = 7
 SITES = 2
-RULES = ("Evidently", "NannyML", "KS p<.05", "KS Bonferroni")
+RULES = ("Evidently", "NannyML", "KS p<.05")
 COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "flights2013": (("air_time", "dep_delay", "distance"), ("carrier", "origin")),
     "weather2013": (("temp", "humid", "wind_speed"), ()),
@@ -147,11 +147,11 @@ def cases(name: str, seed: int = 17) -> Iterator[dict[str, Any]]:
                     }  # fmt: skip
 
 
-def seen(rows: Sequence[Mapping[str, Any]], limits: Mapping[str, tuple[float, float]]) -> pl.DataFrame:
+def seen(rows: Sequence[Mapping[str, Any]], limits: Mapping[str, Mapping[str, tuple[float, float]]]) -> pl.DataFrame:
     """Return each case at default and matched thresholds, with the window of the change in which it was seen first."""
     found = []
     for row in rows:
-        for at, limit in (("default", 1.0), ("matched", limits[row["contestant"]][0])):
+        for at, limit in (("default", 1.0), ("matched", limits[row["series"]][row["contestant"]][0])):
             delay = next((place for place, score in enumerate(row["scores"]) if score >= limit), None)
             found.append({**row, "scores": None, "threshold": at, "delay": delay})
     return pl.DataFrame(found, infer_schema_length=None)
@@ -216,24 +216,18 @@ def _ours(
     return told
 
 
-def thresholds(replays: Sequence[Mapping[str, Replay]], share: float) -> dict[str, tuple[float, float]]:
-    """Return per contestant the threshold at which so large a share of clean windows alarms, and the share it reaches.
+def thresholds(told: Mapping[str, Replay], share: float) -> dict[str, tuple[float, float]]:
+    """Return per contestant the threshold at which a share of a series' clean windows alarms, and what it gives.
 
-    The threshold is set on odd ISO weeks, every series weighing the same; the second number is that of even weeks.
+    The threshold is set on odd ISO weeks; the second number is the share of windows of even weeks that reach it. The
+    columns that peers do not see do not count for ours either.
     """
     found = {}
-    for contestant in replays[0]:
-        halves: dict[int, list[tuple[float, float]]] = {0: [], 1: []}
-        for told in replays:
-            replay = told[contestant]
-            worst = np.where(np.isnan(replay.scores), -1.0, replay.scores).max(axis=1)
-            weeks = np.array([date.fromisoformat(key).isocalendar().week % 2 for key in replay.windows])
-            for half in (0, 1):
-                halves[half] += [(score, 1 / max((weeks == half).sum(), 1)) for score in worst[weeks == half]]
-        fitted = sorted(halves[1], reverse=True)
-        weights = np.cumsum([weight for _, weight in fitted]) / sum(weight for _, weight in fitted)
-        at = int(np.searchsorted(weights, share))
-        limit = float(np.nextafter(fitted[min(at, len(fitted) - 1)][0], np.inf))
-        reached = sum(weight for score, weight in halves[0] if score >= limit) / sum(weight for _, weight in halves[0])
-        found[contestant] = (limit, reached)
+    for contestant, replay in told.items():
+        kept = [at for at, name in enumerate(replay.streams) if name.partition(".")[2] not in LEFT_OUT]
+        worst = np.where(np.isnan(replay.scores[:, kept]), -1.0, replay.scores[:, kept]).max(axis=1)
+        odd = np.array([date.fromisoformat(key).isocalendar().week % 2 == 1 for key in replay.windows])
+        fitted = np.sort(worst[odd])[::-1]
+        limit = float(np.nextafter(fitted[int(share * len(fitted))], np.inf))
+        found[contestant] = (limit, float((worst[~odd] >= limit).mean()))
     return found
