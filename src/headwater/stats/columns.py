@@ -18,6 +18,7 @@ from headwater.stats.courses import Course
 from headwater.stats.fields import Field, read_field
 from headwater.stats.grids import OUTER_SIZE, Grid
 from headwater.stats.moments import NONE, Moments
+from headwater.stats.samples import SEEN, weight_at
 from headwater.stats.sketches import REGISTERS, Frequencies, Registers, estimate, registers_of_texts
 
 Ints = npt.NDArray[np.int64]
@@ -204,7 +205,10 @@ class ColumnSummary:
 
     @property
     def top(self) -> tuple[tuple[Any, int], ...]:
-        """The ten most frequent values and their counts, largest first; see `top_slack` for how exact they are."""
+        """The ten most frequent values and their counts, largest first; see `top_slack` for how exact they are.
+
+        Of a sample only what at least four of its rows held is told, so that a column without repetitions has none.
+        """
         if self.kind == "boolean":
             pairs = [(True, self.count - self.zeros), (False, self.zeros)]
             return tuple(sorted((pair for pair in pairs if pair[1]), key=lambda pair: -pair[1]))
@@ -215,7 +219,10 @@ class ColumnSummary:
             return tuple((self.valued(int(places[at]) + self.grid.low), int(counts[at])) for at in best)
         if self.table is None:
             return ()
-        return tuple((self.valued(value) if self.kind != "text" else value, n) for value, n in self.table.top())
+        least = SEEN * weight_at(self.rows) if self.table.sampled else 1
+        return tuple(
+            (self.valued(value) if self.kind != "text" else value, n) for value, n in self.table.top(least=least)
+        )
 
     @property
     def top_slack(self) -> int | None:
@@ -246,8 +253,10 @@ class ColumnSummary:
     def quantile(self, q: float) -> float | None:
         """Return a quantile of the finite values, interpolated linearly.
 
-        Exact on a ``values`` grid; otherwise to the width of a cell: about 1/2000 of the reference's range, and 1.6 %
-        outside of it. None without numbers.
+        Exact on a ``values`` grid, and where `table` is; otherwise to the width of a cell: about 1/2000 of the
+        reference's range, and 1.6 % of the distance from its middle outside of it. Times of later windows lie outside:
+        a year after a reference of a week, their quantiles are to within days, while minimum, maximum and mean stay
+        exact. A value that fills its cell, such as a whole number, is returned itself. None without numbers.
 
         Args:
             q: Share of the rows below, 0 to 1.
@@ -266,8 +275,16 @@ class ColumnSummary:
     @cached_property
     def _course(self) -> Course:
         assert self.grid is not None and self.cells is not None
-        low, high = float(self.low or 0), float(self.high or 0)
-        return Course.of(self.grid, self.cells, self.outer, low, high)
+        table = self.table
+        if table is not None and table.exact and sum(table.counts.values()) == self.count:
+            return Course.of_values(
+                np.array(list(table.counts), dtype=np.float64), np.array(list(table.counts.values()))
+            )
+        ends = (float(self.low or 0), float(self.high or 0))
+        least = SEEN * weight_at(self.rows)
+        frequent = {value: times for value, times in (table.counts if table else {}).items() if times >= least}
+        zeros = self.zeros if not self.field.shift else 0
+        return Course.of(self.grid, self.cells, self.outer, ends, zeros=zeros, frequent=frequent)
 
     def histogram(self) -> tuple[Floats, Ints]:
         """Return the histogram on the reference's edges: m + 1 edges, the outer two infinite, and m counts of rows.

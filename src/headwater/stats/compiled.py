@@ -10,16 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from headwater.core.errors import DataError
-from headwater.stats import hash_kernels, kernels, scans
+from headwater.stats import kernels, scans
 from headwater.stats.columns import ColumnSummary
 from headwater.stats.grids import OUTER_SIZE, Grid, unmonotone
 from headwater.stats.moments import Moments
-from headwater.stats.scans import SAMPLED_EVERY, SAMPLED_FROM, Piece, Stored, stored
-from headwater.stats.sketches import Frequencies
+from headwater.stats.samples import sampled
+from headwater.stats.scans import Piece, Stored, stored
+from headwater.stats.sketches import REGISTERS
 
 _BITS = np.array([[255 * (byte >> bit & 1) for bit in range(8)] for byte in range(256)], dtype=np.uint8)
 _TABLE = _BITS.view(np.uint64).ravel()
 _NO_BITMAP = np.empty(0, dtype=np.uint8)
+_NO_BITMAP.flags.writeable = False
 _SPREAD = 2.0**240
 _SAMPLE = 512
 _STRETCH = 1 << 15
@@ -46,7 +48,7 @@ def scan(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummary:
 def _scan_codes(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummary:
     """Count dictionary codes, and look texts up once per dictionary."""
     counts: dict[str | None, int] = {}
-    rows = 0
+    rows, room = 0, _room()
     for group in _by_dictionary(pieces):
         dictionary = group[0].chunk.dictionary
         assert dictionary is not None
@@ -59,7 +61,7 @@ def _scan_codes(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummary:
             values = values.view(np.int32) if values.dtype == np.uint32 else values
             part = Stored(values, piece.chunk.validity, piece.chunk.offset + piece.start)
             for codes, bitmap, bit in _segments(part, _narrow(values)):
-                kernels.scan_values(codes, bitmap, bit, _TABLE, 0, dictionary.length, table)
+                kernels.scan_values(codes, bitmap, bit, _TABLE, 0, dictionary.length, table, room)
         times = table.sum(axis=0, dtype=np.int64)
         if times[0]:
             raise DataError(
@@ -70,6 +72,17 @@ def _scan_codes(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummary:
     return scans.summary_of_texts(start, rows, {text: times for text, times in counts.items() if text is not None})
 
 
+def _room() -> tuple[npt.NDArray[Any], ...]:
+    """Make room for what the kernels keep of a block: validity as words and bytes, cells, ranks, registers, numbers.
+
+    Some are views of the same memory as numbers and as their bits.
+    """
+    words = np.full(kernels.BLOCK // 8, 0xFFFFFFFFFFFFFFFF, dtype=np.uint64)
+    cells, ranks, places = (np.empty(kernels.BLOCK, dtype=form) for form in (np.int32, np.uint8, np.uint16))
+    block, gaps = np.empty(kernels.BLOCK, dtype=np.int64), np.empty(kernels.BLOCK)
+    return words, words.view(np.uint8), cells, ranks, places, block, block.view(np.float64), gaps, gaps.view(np.int64)
+
+
 def _by_dictionary(pieces: Sequence[Piece]) -> list[list[Piece]]:
     groups: dict[int, list[Piece]] = {}
     for piece in pieces:
@@ -78,7 +91,7 @@ def _by_dictionary(pieces: Sequence[Piece]) -> list[list[Piece]]:
 
 
 def _bitmap(validity: npt.NDArray[np.uint8] | None, bit: int) -> tuple[npt.NDArray[np.uint8], int]:
-    return (_NO_BITMAP, 0) if validity is None else (validity, bit)
+    return (_NO_BITMAP, 0) if validity is None else (_sealed(validity), bit)
 
 
 def _narrow(values: npt.NDArray[Any]) -> type[np.generic]:
@@ -92,23 +105,30 @@ def _segments(part: Stored, dtype: type[np.generic]) -> Iterator[tuple[npt.NDArr
     """
     bitmap, bit = _bitmap(part.validity, part.offset)
     if part.values.dtype == dtype:
-        yield np.ascontiguousarray(part.values), bitmap, bit
+        yield _sealed(np.ascontiguousarray(part.values)), bitmap, bit
         return
     for at in range(0, len(part.values), _STRETCH):
-        yield part.values[at : at + _STRETCH].astype(dtype), bitmap, bit + at if len(bitmap) else 0
+        yield _sealed(part.values[at : at + _STRETCH].astype(dtype)), bitmap, bit + at if len(bitmap) else 0
+
+
+def _sealed(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view that cannot be written to: a kernel is compiled anew for arrays that can."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _scan_values(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummary:
     """Count small whole numbers; what lies outside the grid is rare and summarised by numpy."""
     grid = start.grid
     assert grid is not None
-    counts = np.zeros((4, grid.size + 2), dtype=np.uint32)
+    counts, room = np.zeros((4, grid.size + 2), dtype=np.uint32), _room()
     rows = outside = 0
     found = start
     for piece in pieces:
         part = stored(piece)
         for values, bitmap, bit in _segments(part, _narrow(part.values)):
-            kernels.scan_values(values, bitmap, bit, _TABLE, grid.low, grid.size, counts)
+            kernels.scan_values(values, bitmap, bit, _TABLE, grid.low, grid.size, counts, room)
         rows += len(part.values)
         now = int(counts[:, 0].sum(dtype=np.int64))
         if now > outside:
@@ -148,19 +168,19 @@ def _scan_numbers(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummar
     point = _point(parts, whole)
     counts = np.zeros((4, grid.size + 2), dtype=np.uint32)
     outer = np.zeros(2 * OUTER_SIZE, dtype=np.uint32)
-    pages, registers = np.zeros(2 * OUTER_SIZE >> 12, dtype=np.uint8), np.zeros(1 << 12, dtype=np.uint8)
+    pages, registers = np.zeros(2 * OUTER_SIZE >> 12, dtype=np.uint8), np.zeros(REGISTERS, dtype=np.uint8)
     counters = np.zeros(kernels.COUNTERS + 1, dtype=np.int64)
     counters[kernels.LOW], counters[kernels.HIGH] = 2**63 - 1, -(2**63)
     counters[kernels.COUNTERS] = grid.low
     sums, described = np.zeros(4), _described(grid)
-    kept = (counts, outer, pages, registers, counters, sums)
+    kept = (counts, outer, pages, registers, counters, sums, _room())
     for part in parts:
         for values, bitmap, bit in _segments(part, np.int64 if whole else np.float64):
             if whole:
                 zero = -start.field.shift
                 kernels.scan_wholes(values, bitmap, bit, _TABLE, described, np.int64(point), zero, *kept)
             else:
-                kernels.scan_reals(values, bitmap, bit, _TABLE, described, float(point), *kept)
+                kernels.scan_reals(values, values.view(np.int64), bitmap, bit, _TABLE, described, float(point), *kept)
     rows = sum(len(part.values) for part in parts)
     good, present = int(counters[kernels.GOOD]), int(counters[kernels.PRESENT])
     infinite = int(counters[kernels.INFINITE])
@@ -178,7 +198,9 @@ def _scan_numbers(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummar
         outer=dict(zip(keys.tolist(), outer[keys].tolist(), strict=True)),
         moments=_moments(parts, good, point, sums, low, high),
         registers=registers,
-        table=_sampled(pieces, parts, whole),
+        table=sampled(
+            (part.values, part.validity, part.offset, piece.position) for piece, part in zip(pieces, parts, strict=True)
+        ),
     )
 
 
@@ -245,34 +267,3 @@ def _moments(
             chosen = _picked(part, slice(at, at + (1 << 16)))
             total = total.merge(scans.moments_of(chosen if chosen.dtype.kind == "i" else chosen[np.isfinite(chosen)]))
     return total
-
-
-def _sampled(pieces: Sequence[Piece], parts: Sequence[Stored], whole: bool) -> Frequencies:
-    """Count values of the first rows and of one row in so many, as `scans.sampled` does."""
-    early, late = [], []
-    last = 0
-    for piece, part in zip(pieces, parts, strict=True):
-        rows = len(part.values)
-        split = min(max(SAMPLED_FROM - piece.position, 0), rows)
-        early.append(_picked(part, slice(0, split)))
-        first = split + -(piece.position + split) % SAMPLED_EVERY
-        late.append(_picked(part, slice(first, None, SAMPLED_EVERY)))
-        last = piece.position + rows - 1
-    table = _counted(np.concatenate(early), 1, whole)
-    if last < SAMPLED_FROM:
-        return table
-    return table.merge(Frequencies(_counted(np.concatenate(late), SAMPLED_EVERY, whole).counts, 0, sampled=True))
-
-
-def _counted(values: npt.NDArray[Any], weight: int, whole: bool) -> Frequencies:
-    """Count each finite value with an open hash table."""
-    values = values if whole else values[np.isfinite(values)] + 0.0
-    if not len(values):
-        return Frequencies({})
-    slots = 1 << max(2 * len(values) - 1, 15).bit_length()
-    keys, counts = np.empty(slots, dtype=np.uint64), np.zeros(slots, dtype=np.int64)
-    firsts, used = np.empty(slots, dtype=np.int64), np.empty(len(values), dtype=np.int64)
-    bits = values.view(np.uint64)
-    filled = hash_kernels.count_hashes(hash_kernels.mixed(bits), np.arange(len(values)), keys, counts, firsts, used, 0)
-    chosen = used[:filled]
-    return scans.bounded_counts(values[firsts[chosen]], counts[chosen] * weight)

@@ -16,10 +16,9 @@ from headwater.stats.columns import ColumnSummary, Lengths
 from headwater.stats.fields import Field
 from headwater.stats.grids import Grid, learn
 from headwater.stats.moments import Moments
-from headwater.stats.sketches import EXACT_LIMIT, KEPT, REGISTERS, Frequencies, mix, registers, registers_of_texts
+from headwater.stats.samples import sampled
+from headwater.stats.sketches import REGISTERS, Frequencies, mix, registers, registers_of_texts
 
-# Every row among the first is counted for the most frequent numbers, then one in so many.
-SAMPLED_FROM, SAMPLED_EVERY = 1 << 13, 256
 LEARNED_ROWS = 1 << 13
 _SIGN = np.uint64(1 << 63)
 
@@ -192,19 +191,19 @@ def scan_numbers(start: ColumnSummary, piece: Piece) -> ColumnSummary:
     whole = start.field.is_whole
     values = (found.values if valid is None else found.values[valid]).astype(np.int64 if whole else np.float64)
     rows, nulls = len(found.values), len(found.values) - len(values)
-    places = np.arange(piece.position, piece.position + rows)
-    places = places if valid is None else places[valid]
     nans = infinities = 0
     if not whole:
         finite = np.isfinite(values)
         if not finite.all():
             nans = int(np.isnan(values).sum())
             infinities = len(values) - nans - int(finite.sum())
-            values, places = values[finite], places[finite]
+            values = values[finite]
     counted = {"rows": rows, "nulls": nulls, "nans": nans, "infinities": infinities}
     if not len(values):
         return start.with_(**counted)
-    table = None if grid.kind == "values" else sampled(values, places)
+    table = None
+    if grid.kind != "values":
+        table = sampled([(found.values, found.validity, found.offset, piece.position)])
     return summary_of_numbers(start, values).with_(**counted, table=table)
 
 
@@ -247,31 +246,6 @@ def reference_point(near: int, low: int, high: int) -> int | None:
     point = int(float(near))
     fits = max(high - point, point - low) < 2**62 and -(2**63) <= point < 2**63
     return point if fits else None
-
-
-def sampled(values: npt.NDArray[Any], places: npt.NDArray[np.int64]) -> Frequencies:
-    """Count values by row place: all of the first rows, then one in so many, scaled up."""
-    early = values[places < SAMPLED_FROM]
-    late = values[(places >= SAMPLED_FROM) & (places % SAMPLED_EVERY == 0)]
-    table = counted_values(early, 1)
-    if not len(places) or places[-1] < SAMPLED_FROM:
-        return table
-    return table.merge(Frequencies(counted_values(late, SAMPLED_EVERY).counts, 0, sampled=True))
-
-
-def counted_values(values: npt.NDArray[Any], weight: int) -> Frequencies:
-    """Count each value; with too many of them the most frequent alone."""
-    found, times = np.unique(values + 0.0 if values.dtype.kind == "f" else values, return_counts=True)
-    return bounded_counts(found, times * weight)
-
-
-def bounded_counts(found: npt.NDArray[Any], times: npt.NDArray[np.int64]) -> Frequencies:
-    """Make a table of values and counts, dropping the least frequent before Python sees them."""
-    if len(found) <= EXACT_LIMIT:
-        return Frequencies(dict(zip(found.tolist(), times.tolist(), strict=True)))
-    cut = int(np.partition(times, len(times) - KEPT - 1)[len(times) - KEPT - 1])
-    kept = times > cut
-    return Frequencies(dict(zip(found[kept].tolist(), (times[kept] - cut).tolist(), strict=True)), cut)
 
 
 def scan_text(start: ColumnSummary, piece: Piece) -> ColumnSummary:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -115,7 +115,8 @@ class Frequencies:
 
     Exact up to ``EXACT_LIMIT`` distinct values. Beyond that the least frequent are dropped as in Misra and Gries
     (1982), merged as in Agarwal et al. (2012), "Mergeable summaries", section 3: a kept count is at most ``slack`` too
-    small, and a value that is missing occurred at most ``slack`` times.
+    small, and a value that is missing occurred at most ``slack`` times. Counts of a sample, which are estimates anyway,
+    are kept as they are.
 
     Attributes:
         counts: Value to count.
@@ -146,12 +147,15 @@ class Frequencies:
             return self
         ordered = sorted(self.counts.values(), reverse=True)
         cut = ordered[KEPT]
+        if self.sampled:
+            return replace(self, counts={value: count for value, count in self.counts.items() if count > cut})
         kept = {value: count - cut for value, count in self.counts.items() if count > cut}
         return Frequencies(kept, self.slack + cut, self.sampled)
 
-    def top(self, count: int = 10) -> tuple[tuple[Value, int], ...]:
-        """Return the most frequent, the order of equals given by the value's text."""
-        ranked = sorted(self.counts.items(), key=lambda item: (-item[1], _order(item[0])))
+    def top(self, count: int = 10, *, least: int = 1) -> tuple[tuple[Value, int], ...]:
+        """Return the most frequent that occur at least so often, the order of equals given by the value's text."""
+        chosen = [item for item in self.counts.items() if item[1] >= least]
+        ranked = sorted(chosen, key=lambda item: (-item[1], _order(item[0])))
         return tuple(ranked[:count])
 
 

@@ -226,16 +226,25 @@ def _run(
     totals = list(starts)
     pending: deque[list[Future[ColumnSummary]]] = deque()
     rows = 0
+    dearest_first = sorted(range(len(starts)), key=lambda at: _cheapness(starts[at]))
     with ThreadPoolExecutor(workers) as pool:
         for group, position in _groups(batches):
             rows = position + sum(stop - start for _, start, stop in group)
             pieces = [_pieces(group, at, position) for at in wanted]
-            pending.append([pool.submit(form, start, part) for start, part in zip(starts, pieces, strict=True)])
+            sent = {at: pool.submit(form, starts[at], pieces[at]) for at in dearest_first}
+            pending.append([sent[at] for at in range(len(starts))])
             if len(pending) > _AHEAD:
                 totals = _gathered(totals, pending.popleft())
         for futures in pending:
             totals = _gathered(totals, futures)
     return rows, totals
+
+
+def _cheapness(start: ColumnSummary) -> int:
+    """Rank a column by what it costs, so that no thread is left with a dear one at the end."""
+    if start.kind == "text" and start.field.form != "code":
+        return 0
+    return 2 if start.grid is None or start.grid.kind == "values" else 1
 
 
 def _gathered(totals: list[ColumnSummary], futures: list[Future[ColumnSummary]]) -> list[ColumnSummary]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from headwater.stats.kernels import compiled
+from headwater.stats.kernels import compiled, inner
 from headwater.stats.sketches import FIRST, SECOND
 
 _FIRST, _SECOND = np.uint64(FIRST), np.uint64(SECOND)
@@ -14,27 +14,27 @@ _HIGH_BITS, _ONES = np.uint64(0x8080808080808080), np.uint64(0x0101010101010101)
 TOTAL, SHORTEST, LONGEST = range(3)
 
 
-@compiled()
+@inner()
 def _stirred(h: Any, word: Any) -> Any:
     h = (h ^ word) * _FIRST
     return h ^ (h >> np.uint64(32))
 
 
-@compiled()
+@inner()
 def _followers(word: Any) -> Any:
     """Count the bytes that continue a UTF-8 character: highest bit set, next one not."""
     marks = word & ~(word << np.uint64(1)) & _HIGH_BITS
     return ((marks >> np.uint64(7)) * _ONES) >> np.uint64(56)
 
 
-@compiled()
+@inner()
 def _note(characters: Any, lengths: Any) -> None:
     lengths[TOTAL] += characters
     lengths[SHORTEST] = min(lengths[SHORTEST], characters)
     lengths[LONGEST] = max(lengths[LONGEST], characters)
 
 
-@compiled()
+@inner()
 def _hash_bytes(data: Any, lengths: Any) -> Any:
     size = len(data)
     h, followers = np.uint64(size) * _FIRST, np.uint64(0)
@@ -56,7 +56,7 @@ def _hash_bytes(data: Any, lengths: Any) -> Any:
     return h * _SECOND
 
 
-@compiled()
+@compiled
 def hash_texts(offsets: Any, data: Any, rows: Any, hashes: Any, lengths: Any) -> None:
     """Hash the texts of some rows, given offsets into one buffer."""
     for at in range(len(rows)):
@@ -64,7 +64,7 @@ def hash_texts(offsets: Any, data: Any, rows: Any, hashes: Any, lengths: Any) ->
         hashes[at] = _hash_bytes(data[offsets[row] : offsets[row + 1]], lengths)
 
 
-@compiled()
+@compiled
 def hash_views(views: Any, data: Any, number: int, rows: Any, hashes: Any, lengths: Any) -> int:
     """Hash the texts of some rows, given views: with ``number`` -1 the short ones, else those in that buffer.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -162,14 +163,49 @@ def test_a_change_of_unit_keeps_its_quantiles() -> None:
     assert far.quantile(0.5) == pytest.approx(np.median(draw), rel=1e-3)
 
 
+@pytest.mark.parametrize("rows", [5, 4000, 300_000])
+@pytest.mark.parametrize("steps", [(0.0, 1.0, 2.0), (0.0, 0.5, 99.99), (-3.0, 12.0)])
+def test_quantiles_of_few_values_are_among_them(rows: int, steps: tuple[float, ...]) -> None:
+    values = np.random.default_rng(rows).choice(steps, rows)
+    column = summarise(pl.DataFrame({"x": values})).columns["x"]
+    for q in (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0):
+        assert column.quantile(q) == pytest.approx(float(np.quantile(values, q)), abs=1e-12), q
+    for value in steps:
+        assert column.share_below(value) == pytest.approx((values < value).mean(), abs=1e-12)
+
+
+def test_quantiles_of_a_small_table_are_numpys() -> None:
+    values = np.random.default_rng(6).lognormal(3, 2, 999)
+    column = summarise(pl.DataFrame({"x": values})).columns["x"]
+    for q in (0.0, 0.01, 0.33, 0.5, 0.999, 1.0):
+        assert column.quantile(q) == pytest.approx(float(np.quantile(values, q)), rel=1e-14)
+
+
+def test_a_spike_at_zero_is_zero() -> None:
+    draw = np.random.default_rng(6)
+    values = np.where(draw.random(50_000) < 0.6, 0.0, draw.normal(0.01, 1.0, 50_000))
+    column = summarise(pl.DataFrame({"x": values})).columns["x"]
+    assert column.quantile(0.5) == 0.0
+    assert column.quantile(0.9) == pytest.approx(float(np.quantile(values, 0.9)), abs=5e-3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_largest_floats_have_shares_and_quantiles() -> None:
+    draw = np.random.default_rng(6).uniform(-1.0, 1.0, 9000) * 1.7e308
+    column = summarise(pl.DataFrame({"x": draw})).columns["x"]
+    for value in (-1.79e308, 0.0, 5e-324, 1.79e308):
+        assert column.share_below(value) == pytest.approx((draw < value).mean(), abs=0.01)
+    assert column.quantile(0.5) == pytest.approx(float(np.median(draw)), abs=1e306)
+    tiny = summarise(pl.DataFrame({"x": np.arange(9000) * 5e-324})).columns["x"]
+    assert tiny.share_below(1e300) == 1.0 and tiny.share_below(-1.0) == 0.0
+
+
 def test_histogram_on_the_references_edges_is_exact() -> None:
     draw = np.random.default_rng(2)
     past = summarise(pl.DataFrame({"x": draw.normal(size=40000)}))
     values = draw.normal(1.0, 3.0, 5000)
     edges, counts = summarise(pl.DataFrame({"x": values}), like=past).columns["x"].histogram()
-    assert counts.tolist() == [
-        int(((values >= a) & (values < b)).sum()) for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    assert counts.tolist() == [int(((values >= a) & (values < b)).sum()) for a, b in pairwise(edges)]
     shares = past.columns["x"].histogram()[1][2:-2] / 40000
     assert np.allclose(shares, 0.05, atol=0.01)
 
