@@ -38,11 +38,13 @@ def odd_writings(values: Iterable[str]) -> dict[str, str]:
     if len(listed) < LEAST:
         return {}
     shapes = {value: _shape(value) for value in listed}
-    usual, count = Counter(shapes.values()).most_common(1)[0]
+    usual, count = Counter(shapes.values()).most_shared_signs(1)[0]
     alike = [value for value in listed if shapes[value] == usual]
     if count < _SHARED * len(listed) or count == len(listed):
         return {}
-    start, end = (_common(re.findall(pattern, value)[0] for value in alike) for pattern in (r"^[\W_]*", r"[\W_]*$"))
+    start, end = (
+        _shared_signs(re.findall(pattern, value)[0] for value in alike) for pattern in (r"^[\W_]*", r"[\W_]*$")
+    )
     lengths = range(min(map(len, alike)) - 1, max(map(len, alike)) + 2)
     found = {}
     for value in listed:
@@ -54,7 +56,7 @@ def odd_writings(values: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _common(signs: Iterable[str]) -> str:
+def _shared_signs(signs: Iterable[str]) -> str:
     found = set(signs)
     return found.pop() if len(found) == 1 else ""
 
