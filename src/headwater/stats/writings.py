@@ -38,7 +38,7 @@ def odd_writings(values: Iterable[str]) -> dict[str, str]:
     if len(listed) < LEAST:
         return {}
     shapes = {value: _shape(value) for value in listed}
-    usual, count = Counter(shapes.values()).most_shared_signs(1)[0]
+    usual, count = Counter(shapes.values()).most_common(1)[0]
     alike = [value for value in listed if shapes[value] == usual]
     if count < _SHARED * len(listed) or count == len(listed):
         return {}
