@@ -124,24 +124,28 @@ def _above(line: Line, subject: str) -> set[str]:
 
 
 def merge_causes(line: Line, verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Merge incidents that turned out to have one cause: their verdicts name the same culprit. Return what is left."""
+    """Merge incidents that turned out to have one cause: the same culprit, or the world. Return what is left."""
     time = line.services.clock.now()
     left: list[Verdict] = []
     for verdict in verdicts:
         incident = line.state.incidents.get(verdict.incident)
         if incident.id != verdict.incident:
             continue
-        same = [
-            other for other in line.state.incidents.active()
-            if other.id != incident.id and verdict.status == "named" and other.unsettled and incident.unsettled
-            and other.verdict is not None and other.verdict.status == "named"
-            and other.verdict.subject == verdict.subject and other.verdict.fault == verdict.fault
-        ]  # fmt: skip
-        if same and _number(same[0]) < _number(incident):
-            line.record(merging(same[0], incident, time, f"both come from {verdict.subject}"))
+        active = [other for other in line.state.incidents.active() if other.id != incident.id and other.unsettled]
+        same = [other for other in active if other.verdict is not None and _one_cause(other.verdict, verdict)]
+        if incident.unsettled and same and _number(same[0]) < _number(incident):
+            cause = verdict.subject if verdict.status == "named" else "the world"
+            line.record(merging(same[0], incident, time, f"both come from {cause}"))
         else:
             left.append(verdict)
     return left
+
+
+def _one_cause(one: Verdict, other: Verdict) -> bool:
+    """Tell whether two verdicts say the same: a sale that no asset is to blame for moves many sources at once."""
+    if one.status != other.status or one.status not in ("named", "world"):
+        return False
+    return one.status == "world" or (one.subject, one.fault) == (other.subject, other.fault)
 
 
 def _number(incident: Incident) -> int:
