@@ -53,7 +53,7 @@ def measure(line: Line, run: Run) -> list[Evidence]:
             found.extend(release(line, model, run.last))
     for model in line.project.models.values():
         if model.latency and model.predictions in run.deliveries:
-            found.extend(_latencies(line, model, run.deliveries[model.predictions]))
+            found.extend(latencies(line, model, run.deliveries[model.predictions]))
     for model in line.project.models.values():
         if model.labels in run.deliveries and run.deliveries[model.labels].state == "COMPLETE":
             first, _, last = run.deliveries[model.labels].window.key.partition("..")
@@ -271,7 +271,7 @@ def _segments(line: Line, model: Model, window: str) -> Iterable[Evidence]:
     yield Evidence(type="segment", subject=subject, window=window, values=values, time=line.services.clock.now())
 
 
-def _latencies(line: Line, model: Model, delivery: Delivery) -> Iterable[Evidence]:
+def latencies(line: Line, model: Model, delivery: Delivery) -> Iterable[Evidence]:
     """Measure how long the predictions of each delivered window took, where the log says."""
     deployment = line.state.deployments.get(model.name)
     version = "unknown" if deployment is None else deployment.version

@@ -12,7 +12,8 @@ from typing import Any
 
 from headwater.app.approving import explained
 from headwater.app.arrival import diagnosis
-from headwater.app.evidence import OF_DELIVERIES, mechanisms, outcomes, release, stored
+from headwater.app.declared import watched
+from headwater.app.evidence import OF_DELIVERIES, latencies, mechanisms, outcomes, release, stored
 from headwater.app.judging import case, signature, signature_finding
 from headwater.app.line import Line
 from headwater.app.running import one
@@ -172,6 +173,21 @@ def _outcome(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
     return _picked((item for model in models for item in outcomes(past, model, evidence.window)), evidence)
 
 
+def _unmeasured(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
+    """What could not be measured is an outcome of a model, or a number that the project declares of a dataset."""
+    if evidence.subject.startswith("model:"):
+        return _outcome(past, evidence)
+    name = _asset(past, evidence.subject)
+    delivered = _run(past, name, evidence.window)
+    return _picked(watched(past, name, delivered[name], delivered), evidence) if name in delivered else None
+
+
+def _latency(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
+    models = past.project.models.values()
+    logs = ((model, stored(past, model.predictions, evidence.window)) for model in models)
+    return _picked((item for model, log in logs if log is not None for item in latencies(past, model, log)), evidence)
+
+
 def _signature(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
     since, newest = str(evidence.values["since"]), bool(evidence.values["newest"])
     made = signature(past, _asset(past, evidence.subject), evidence.window, since, newest=newest)
@@ -202,7 +218,9 @@ def _elimination(past: Line, evidence: Evidence) -> Mapping[str, Any]:
 
 _MEASURES: Mapping[str, Callable[[Line, Evidence], Mapping[str, Any] | None]] = {
     **dict.fromkeys(OF_DELIVERIES, _of_delivery),
-    **dict.fromkeys(("performance", "business", "unmeasured"), _outcome),
+    **dict.fromkeys(("performance", "business", "calibration", "fairness", "segment"), _outcome),
+    "unmeasured": _unmeasured,
+    "latency": _latency,
     "mechanism": _mechanism,
     "release": _release,
     "signature": _signature,
