@@ -65,7 +65,7 @@ class Contestant:
 MEMORY = [
     Contestant("memory read", "memory_read", floor=True),
     Contestant("headwater", "headwater_summaries"),
-    *(Contestant(f"DuckDB, {form}", "duckdb_sql", form) for form in ("separate", "union", "one", "summarize")),
+    *(Contestant(f"DuckDB, {form}", "duckdb_sql", form) for form in ("separate", "union", "one", "summarize", "same")),
     *(Contestant(f"Polars, {form}", "polars_lazy", form) for form in ("several", "counts", "one")),
 ]
 PEERS = [

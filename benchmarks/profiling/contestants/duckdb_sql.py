@@ -2,7 +2,8 @@
 
 Forms: ``separate`` (one query for the moments, one short query per histogram), ``union`` (all histograms in one query),
 ``one`` (a single statement with histogram and quantile aggregates), ``summarize`` (DuckDB's own SUMMARIZE, and the
-histograms).
+histograms), ``same`` (``separate``, with all else that a summary holds: zeros, NaN, infinities, skew, kurtosis and the
+most frequent values of numbers). The histograms have 256 cells in every form, where a summary has up to 4096.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from measuring import arguments, measure, sizes, tell
 from tables import IDS, NUMBERS, TEXTS, TIME, loaded
 
 CELLS = 254
+REALS = set(NUMBERS) - {"quantity", "day", "minute"}
 Row = dict[str, Any]
 
 
@@ -63,6 +65,13 @@ class Duck:
         wanted += [f"epoch_us(min({TIME})) AS min_{TIME}, epoch_us(max({TIME})) AS max_{TIME}"]
         for name in (*NUMBERS, *IDS, TIME):
             wanted += [f"count({name}) AS count_{name}", f"approx_count_distinct({name}) AS distinct_{name}"]
+        if self.form == "same":
+            for name in (*NUMBERS, *IDS):
+                wide = f"{name}::DOUBLE"
+                wanted += [f"skewness({wide}) AS skew_{name}", f"kurtosis_pop({wide}) AS kurtosis_{name}"]
+                wanted += [f"approx_top_k({name}, 10) AS top_{name}", f"count_if({name} = 0) AS zeros_{name}"]
+                if name in REALS:
+                    wanted += [f"count_if(isnan({name})) AS nan_{name}", f"count_if(isinf({name})) AS inf_{name}"]
         if self.form == "one":
             for name in NUMBERS:
                 levels = ", ".join(str(level) for level in QUANTILES)
