@@ -18,6 +18,7 @@ from headwater.core.canonical import digest, plain
 
 Side = Literal["data", "ml"]
 SIDES: tuple[Side, Side] = ("data", "ml")
+Severity = Literal["alarm", "notice"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,32 @@ class Evidence(Stored):
     time: datetime
     causes: tuple[str, ...] = ()
 
+    def finding(
+        self,
+        monitor: str,
+        metric: str,
+        severity: Severity,
+        score: float,
+        detail: str,
+        time: datetime,
+        value: float | None = None,
+        expected: float | None = None,
+    ) -> Finding:
+        """Say that this is out of its band; see `Finding`."""
+        return Finding(
+            monitor=monitor,
+            subject=self.subject,
+            window=self.window,
+            metric=metric,
+            severity=severity,
+            score=score,
+            value=value,
+            expected=expected,
+            detail=detail,
+            time=time,
+            causes=(self.id,),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding(Stored):
@@ -115,7 +142,7 @@ class Finding(Stored):
     subject: str
     window: str
     metric: str
-    severity: Literal["alarm", "notice"]
+    severity: Severity
     score: float
     value: float | None = None
     expected: float | None = None

@@ -65,16 +65,13 @@ class CalibrationMonitor:
 
 def _finding(item: Evidence, metric: str, score: float, usual: float, now: datetime) -> Finding:
     value = float(item.values[metric])
-    return Finding(
-        monitor=CalibrationMonitor.name,
-        subject=item.subject,
-        window=item.window,
-        metric=metric,
-        severity="notice",
-        score=score,
-        value=value,
-        expected=usual,
-        detail=f"{WATCHED[metric]} is {value:+.3f}, usually {usual:+.3f}; e-value {score * RUN_LENGTH:.3g}",
-        time=now,
-        causes=(item.id,),
+    return item.finding(
+        CalibrationMonitor.name,
+        metric,
+        "notice",
+        score,
+        f"{WATCHED[metric]} is {value:+.3f}, usually {usual:+.3f}; e-value {score * RUN_LENGTH:.3g}",
+        now,
+        value,
+        usual,
     )

@@ -24,16 +24,13 @@ class ContractMonitor:
     ) -> list[Finding]:
         """Look at contract evidence."""
         return [
-            Finding(
-                monitor=self.name,
-                subject=item.subject,
-                window=item.window,
-                metric=str(check["name"]),
-                severity="alarm",
-                score=1.0,
-                detail=str(check.get("detail") or f"check {check['name']} failed"),
-                time=now,
-                causes=(item.id,),
+            item.finding(
+                self.name,
+                str(check["name"]),
+                "alarm",
+                1.0,
+                str(check.get("detail") or f"check {check['name']} failed"),
+                now,
             )
             for item in evidence
             if item.type == "contract"

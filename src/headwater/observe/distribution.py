@@ -89,18 +89,15 @@ class DistributionMonitor:
             )
         if others:
             detail += f"; also {', '.join(others[:4])}" + (f" and {len(others) - 4} more" if len(others) > 4 else "")
-        return Finding(
-            monitor=self.name,
-            subject=item.subject,
-            window=item.window,
-            metric=metric,
-            severity=severity,
-            score=score.r if score.r > LIMIT else score.evidence / DRIFT,
-            value=score.value,
-            expected=score.expected,
-            detail=detail,
-            time=now,
-            causes=(item.id,),
+        return item.finding(
+            self.name,
+            metric,
+            severity,
+            score.r if score.r > LIMIT else score.evidence / DRIFT,
+            detail,
+            now,
+            score.value,
+            score.expected,
         )
 
 

@@ -41,7 +41,7 @@ class EstimatedMonitor:
             if item.values.get("valid"):
                 found += self._unusual(item, history, now)
             elif self._lost(item, history):
-                found.append(self._finding(item, "valid", 1.0, None, None, str(item.values["reason"]), now))
+                found.append(item.finding(self.name, "valid", "notice", 1.0, str(item.values["reason"]), now))
         return found
 
     def _unusual(self, item: Evidence, history: History, now: datetime) -> list[Finding]:
@@ -54,34 +54,10 @@ class EstimatedMonitor:
             return []
         metric, score = max(scores.items(), key=lambda pair: pair[1].r)
         text = f"{metric} is expected to be {score.value:.4g} once labels come, usually {score.expected:.4g}"
-        return [self._finding(item, metric, score.r, score.value, score.expected, text, now)]
+        return [item.finding(self.name, metric, "notice", score.r, text, now, score.value, score.expected)]
 
     def _lost(self, item: Evidence, history: History) -> bool:
         """Tell whether validity was lost in this window because outcomes stopped following the estimate."""
         before = [window for window in history.windows(item.type, item.subject) if window < item.window][-1:]
         valid = [history.values(item.type, item.subject, window).get("valid") for window in before]
         return valid == [1.0] and str(item.values.get("reason", "")).startswith("outcomes no longer follow")
-
-    def _finding(
-        self,
-        item: Evidence,
-        metric: str,
-        score: float,
-        value: float | None,
-        expected: float | None,
-        detail: str,
-        now: datetime,
-    ) -> Finding:
-        return Finding(
-            monitor=self.name,
-            subject=item.subject,
-            window=item.window,
-            metric=metric,
-            severity="notice",
-            score=score,
-            value=value,
-            expected=expected,
-            detail=detail,
-            time=now,
-            causes=(item.id,),
-        )

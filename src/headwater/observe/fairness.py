@@ -83,18 +83,15 @@ def _finding(item: Evidence, told: float, stream: str, usual: float, limit: floa
     metric, group = _metric(stream), _group(stream)
     value = float(item.values[f"gap.{stream}"])
     detail = f"the gap in {metric} of {group} to all others is {value:+.3f}, usually {usual:+.3f}"
-    return Finding(
-        monitor=FairnessMonitor.name,
-        subject=item.subject,
-        window=item.window,
-        metric=f"{metric}.{group}",
-        severity="alarm",
-        score=told / limit,
-        value=value,
-        expected=usual,
-        detail=f"{detail}; e-value {told:.3g}{_why(item, group)}",
-        time=now,
-        causes=(item.id,),
+    return item.finding(
+        FairnessMonitor.name,
+        f"{metric}.{group}",
+        "alarm",
+        told / limit,
+        f"{detail}; e-value {told:.3g}{_why(item, group)}",
+        now,
+        value,
+        usual,
     )
 
 

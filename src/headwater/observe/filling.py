@@ -75,18 +75,15 @@ class FillingMonitor:
         self, item: Evidence, r: float, rows: float, expected: float, severity: str, usual: str, now: datetime
     ) -> Finding:
         hours = float(item.values["elapsed_hours"])
-        return Finding(
-            monitor=self.name,
-            subject=item.subject,
-            window=item.window,
-            metric="rows",
-            severity="alarm" if severity == "alarm" else "notice",
-            score=r,
-            value=rows,
-            expected=expected,
-            detail=f"{rows:,.0f} rows {hours:.1f} hours into the window, usually {expected:,.0f} by then ({usual})",
-            time=now,
-            causes=(item.id,),
+        return item.finding(
+            self.name,
+            "rows",
+            "alarm" if severity == "alarm" else "notice",
+            r,
+            f"{rows:,.0f} rows {hours:.1f} hours into the window, usually {expected:,.0f} by then ({usual})",
+            now,
+            rows,
+            expected,
         )
 
 

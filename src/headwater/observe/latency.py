@@ -55,17 +55,14 @@ class LatencyMonitor:
         score = out[metric]
         version = str(item.values.get("version", "unknown"))
         return [
-            Finding(
-                monitor=self.name,
-                subject=item.subject,
-                window=item.window,
-                metric=metric,
-                severity="alarm" if score.value >= FAR_SLOWER * score.expected else "notice",
-                score=score.r,
-                value=score.value,
-                expected=score.expected,
-                detail=f"version {version} took {score.value:.3g} ms ({metric}), usually {score.expected:.3g} ms",
-                time=now,
-                causes=(item.id,),
+            item.finding(
+                self.name,
+                metric,
+                "alarm" if score.value >= FAR_SLOWER * score.expected else "notice",
+                score.r,
+                f"version {version} took {score.value:.3g} ms ({metric}), usually {score.expected:.3g} ms",
+                now,
+                score.value,
+                score.expected,
             )
         ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
 
 import numpy as np
 
@@ -87,7 +86,7 @@ class PerformanceMonitor:
         if metric == "excess":
             said = f"outcomes cost {newest:+.4f} more than the probabilities said, usually {usual:+.4f}"
         text = f"{said}; e-value {evidence:.3g} over {len(since)} windows"
-        return [_finding(self.name, item, metric, "alarm", evidence / (RUN_LENGTH * of), newest, usual, text, now)]
+        return [item.finding(self.name, metric, "alarm", evidence / (RUN_LENGTH * of), text, now, newest, usual)]
 
 
 class LabelMonitor:
@@ -108,7 +107,7 @@ class LabelMonitor:
                 if score.r > LIMIT and change >= _LABEL_CHANGE[metric]:
                     text = f"{metric} is {score.value:.3g}, usually {score.expected:.3g}"
                     value, expected = score.value, score.expected
-                    found.append(_finding(self.name, item, metric, "alarm", score.r, value, expected, text, now))
+                    found.append(item.finding(self.name, metric, "alarm", score.r, text, now, value, expected))
         return found
 
 
@@ -125,7 +124,7 @@ class UnmeasuredMonitor:
         for item in evidence:
             if item.type == "unmeasured":
                 metric, text = str(item.values["metric"]), str(item.values["error"])
-                found.append(_finding(self.name, item, metric, "alarm", 1.0, None, None, text, now))
+                found.append(item.finding(self.name, metric, "alarm", 1.0, text, now))
         return found
 
 
@@ -151,7 +150,7 @@ class BusinessMonitor:
                 if score.r > LIMIT:
                     text = f"{metric} is {score.value:.4g}{_bounds(item)}, expected {score.expected:.4g}"
                     value, expected = score.value, score.expected
-                    found.append(_finding(self.name, item, metric, "notice", score.r, value, expected, text, now))
+                    found.append(item.finding(self.name, metric, "notice", score.r, text, now, value, expected))
         return found
 
 
@@ -163,29 +162,3 @@ def _bounds(item: Evidence) -> str:
 def _mature(values: object) -> bool:
     maturity = values.get("maturity") if hasattr(values, "get") else None
     return maturity is None or float(maturity) >= MATURE
-
-
-def _finding(
-    monitor: str,
-    item: Evidence,
-    metric: str,
-    severity: Literal["alarm", "notice"],
-    score: float,
-    value: float | None,
-    expected: float | None,
-    detail: str,
-    now: datetime,
-) -> Finding:
-    return Finding(
-        monitor=monitor,
-        subject=item.subject,
-        window=item.window,
-        metric=metric,
-        severity=severity,
-        score=score,
-        value=value,
-        expected=expected,
-        detail=detail,
-        time=now,
-        causes=(item.id,),
-    )

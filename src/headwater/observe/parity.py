@@ -66,10 +66,10 @@ class MechanismMonitor:
         metric = max(effects, key=lambda name: effects[name])
         if not values.get("changed"):
             text = f"recomputing it with the very same version changes {share:.2%} of its cells"
-            return [_finding(self.name, item, "share", "alarm", max(1.0, effects[metric]), share, text, now)]
+            return [item.finding(self.name, "share", "alarm", max(1.0, effects[metric]), text, now, share, 0.0)]
         if values.get("error"):
             text = f"the last accepted version does not run on the new inputs: {values['error']}"
-            return [_finding(self.name, item, "error", "notice", 1.0, share, text, now)]
+            return [item.finding(self.name, "error", "notice", 1.0, text, now, share, 0.0)]
         text = f"its new version changes {share:.2%} of its cells, {metric} {_number(values, metric):.4g}"
         if metric.startswith("past_"):
             text = (
@@ -78,8 +78,8 @@ class MechanismMonitor:
                 f"{_number(values, metric):.4g}"
             )
         if effects[metric] >= 1:
-            return [_finding(self.name, item, metric, "alarm", effects[metric], _number(values, metric), text, now)]
-        return [_finding(self.name, item, metric, "notice", effects[metric], _number(values, metric), text, now)]
+            return [item.finding(self.name, metric, "alarm", effects[metric], text, now, _number(values, metric), 0.0)]
+        return [item.finding(self.name, metric, "notice", effects[metric], text, now, _number(values, metric), 0.0)]
 
 
 class ReleaseMonitor:
@@ -101,7 +101,7 @@ class ReleaseMonitor:
             mismatch = [str(part) for part in item.values.get("mismatch") or ()]
             if mismatch:
                 text = f"the server loaded another {', '.join(mismatch)} than was approved"
-                found.append(_finding(self.name, item, "mismatch", "alarm", float(len(mismatch)), None, text, now))
+                found.append(item.finding(self.name, "mismatch", "alarm", float(len(mismatch)), text, now))
         for item in evidence:
             if item.type == "mechanism" and loaded_parts_only(item.values):
                 release = releases.get(Ref.parse(item.subject).name.removesuffix("_predictions"))
@@ -115,7 +115,7 @@ class ReleaseMonitor:
             return []
         text = f"the new model moves predictions by {moved:.4f} on average; {approved:.4f} was approved"
         severity: Literal["alarm", "notice"] = "alarm" if moved > allowed else "notice"
-        return [_finding(self.name, item, "displacement", severity, moved / allowed, moved, text, now)]
+        return [item.finding(self.name, "displacement", severity, moved / allowed, text, now, moved, 0.0)]
 
 
 def loaded_parts_only(values: Mapping[str, Any]) -> bool:
@@ -126,28 +126,3 @@ def loaded_parts_only(values: Mapping[str, Any]) -> bool:
 def _number(values: Mapping[str, Any], name: str) -> float:
     value = values.get(name)
     return float(value) if isinstance(value, (int, float)) else 0.0
-
-
-def _finding(
-    monitor: str,
-    item: Evidence,
-    metric: str,
-    severity: Literal["alarm", "notice"],
-    score: float,
-    value: float | None,
-    detail: str,
-    now: datetime,
-) -> Finding:
-    return Finding(
-        monitor=monitor,
-        subject=item.subject,
-        window=item.window,
-        metric=metric,
-        severity=severity,
-        score=score,
-        value=value,
-        expected=0.0 if value is not None else None,
-        detail=detail,
-        time=now,
-        causes=(item.id,),
-    )

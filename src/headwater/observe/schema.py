@@ -23,16 +23,13 @@ class SchemaMonitor:
     ) -> list[Finding]:
         """Look at schema evidence."""
         return [
-            Finding(
-                monitor=self.name,
-                subject=item.subject,
-                window=item.window,
-                metric=f"schema.{change['column']}",
-                severity="alarm" if change["severity"] == "breaking" else "notice",
-                score=3.0 if change["severity"] == "breaking" else 1.0,
-                detail=str(change["text"]),
-                time=now,
-                causes=(item.id,),
+            item.finding(
+                self.name,
+                f"schema.{change['column']}",
+                "alarm" if change["severity"] == "breaking" else "notice",
+                3.0 if change["severity"] == "breaking" else 1.0,
+                str(change["text"]),
+                now,
             )
             for item in evidence
             if item.type == "schema"

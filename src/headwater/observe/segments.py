@@ -48,20 +48,15 @@ def _metric(one: Mapping[str, Any]) -> str:
 
 
 def _finding(item: Evidence, one: Mapping[str, Any], now: datetime) -> Finding:
-    return Finding(
-        monitor=SegmentMonitor.name,
-        subject=item.subject,
-        window=item.window,
-        metric=_metric(one),
-        severity="notice",
-        score=abs(float(one["change"])) / max(float(one["error"]), 1e-12) / 3.5,
-        value=float(one["change"]),
-        expected=0.0,
-        detail=(
-            f"where {one['name']} ({one['rows']} rows, {one['share']:.1%}), {_TEXT[one['target']]} has changed by "
-            f"{one['change']:+.3g} (about {one['shrunk']:+.3g} to expect) in {item.values['windows']} windows; "
-            f"p {one['p']:.2g} among {item.values['tested']} segments"
-        ),
-        time=now,
-        causes=(item.id,),
+    return item.finding(
+        SegmentMonitor.name,
+        _metric(one),
+        "notice",
+        abs(float(one["change"])) / max(float(one["error"]), 1e-12) / 3.5,
+        f"where {one['name']} ({one['rows']} rows, {one['share']:.1%}), {_TEXT[one['target']]} has changed by "
+        f"{one['change']:+.3g} (about {one['shrunk']:+.3g} to expect) in {item.values['windows']} windows; "
+        f"p {one['p']:.2g} among {item.values['tested']} segments",
+        now,
+        float(one["change"]),
+        0.0,
     )

@@ -258,16 +258,6 @@ def _made(
     now: datetime,
     severity: str = "alarm",
 ) -> Finding:
-    return Finding(
-        monitor=StructureMonitor.name,
-        subject=item.subject,
-        window=item.window,
-        metric=metric,
-        severity="alarm" if severity == "alarm" else "notice",
-        score=score,
-        value=value,
-        expected=expected,
-        detail=detail,
-        time=now,
-        causes=(item.id,),
+    return item.finding(
+        StructureMonitor.name, metric, "alarm" if severity == "alarm" else "notice", score, detail, now, value, expected
     )

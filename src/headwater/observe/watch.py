@@ -40,18 +40,15 @@ class WatchMonitor:
             if broken is not None:
                 score, expected, detail = broken
                 found.append(
-                    Finding(
-                        monitor=self.name,
-                        subject=item.subject,
-                        window=item.window,
-                        metric=metric,
-                        severity="alarm" if rule["severity"] == "alarm" else "notice",
-                        score=score,
-                        value=float(value),
-                        expected=expected,
-                        detail=f"{metric} {detail}",
-                        time=now,
-                        causes=(item.id,),
+                    item.finding(
+                        self.name,
+                        metric,
+                        "alarm" if rule["severity"] == "alarm" else "notice",
+                        score,
+                        f"{metric} {detail}",
+                        now,
+                        float(value),
+                        expected,
                     )
                 )
         return found
