@@ -55,7 +55,7 @@ class Losses:
     def of(
         cls, encoding: Encoding, features: pl.DataFrame, prediction: Floats, outcome: Floats | None = None
     ) -> Losses:
-        """Sum up one window; the losses are ``mae`` (absolute), ``mse`` (squared) and ``bias`` (outcome less prediction).
+        """Sum up a window; losses are ``mae`` (absolute), ``mse`` (squared) and ``bias`` (outcome less prediction).
 
         Args:
             encoding: See `encoding_of`.
@@ -100,7 +100,7 @@ class Dle:
     """Direct loss estimation: learn on labelled windows how large the loss is where, then look where the rows are.
 
     The loss model is additive over cells of the features and of the prediction, by ridge regression; its mean over a
-    window needs the window's margins only. 
+    window needs the window's margins only.
 
     It misleads when the loss hangs on a combination of columns that none of them shows, and with few labelled rows in
     the cells that matter.
