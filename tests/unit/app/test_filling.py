@@ -176,7 +176,7 @@ def test_a_window_that_came_while_open_does_not_count_as_delivered(city):
     assert {item["freshness"]["awaited"] for item in city.workspace.datasets()} == {"2013-03-05"}
 
 
-AHEAD = PIPELINE.replace("now = datetime.fromisoformat((HERE / \"now\").read_text())", "now = window.end")
+AHEAD = PIPELINE.replace('now = datetime.fromisoformat((HERE / "now").read_text())', "now = window.end")
 
 
 def test_what_comes_whole_before_its_window_is_over_is_judged_at_once(city):
