@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,7 +24,8 @@ _TABLE = _BITS.view(np.uint64).ravel()
 _NO_BITMAP = np.empty(0, dtype=np.uint8)
 _NO_BITMAP.flags.writeable = False
 _SPREAD = 2.0**240
-_SAMPLE = 512
+_SAMPLE = 128
+_SPARE: deque[npt.NDArray[np.uint32]] = deque()  # outer cells, all 0 again, for the next column
 _STRETCH = 1 << 15
 
 
@@ -167,7 +169,7 @@ def _scan_numbers(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummar
     parts = [stored(piece) for piece in pieces]
     point = _point(parts, whole)
     counts = np.zeros((4, grid.size + 2), dtype=np.uint32)
-    outer = np.zeros(2 * OUTER_SIZE, dtype=np.uint32)
+    outer = _outer_cells()
     pages, registers = np.zeros(2 * OUTER_SIZE >> 12, dtype=np.uint8), np.zeros(REGISTERS, dtype=np.uint8)
     counters = np.zeros(kernels.COUNTERS + 1, dtype=np.int64)
     counters[kernels.LOW], counters[kernels.HIGH] = 2**63 - 1, -(2**63)
@@ -186,22 +188,40 @@ def _scan_numbers(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummar
     infinite = int(counters[kernels.INFINITE])
     counted = start.with_(rows=rows, nulls=rows - present, nans=present - good - infinite, infinities=infinite)
     if not good:
+        _SPARE.append(outer)
         return counted
     low, high = _ends(counters, whole)
-    touched = [np.flatnonzero(outer[page << 12 : (page + 1) << 12]) + (page << 12) for page in np.flatnonzero(pages)]
-    keys = np.concatenate([np.empty(0, dtype=np.int64), *touched])
     return counted.with_(
         zeros=int(counters[kernels.ZEROS]),
         low=low,
         high=high,
         cells=counts.sum(axis=0, dtype=np.uint32).astype(np.int64),
-        outer=dict(zip(keys.tolist(), outer[keys].tolist(), strict=True)),
+        outer=_taken(outer, pages),
         moments=_moments(parts, good, point, sums, low, high),
         registers=registers,
         table=sampled(
             (part.values, part.validity, part.offset, piece.position) for piece, part in zip(pieces, parts, strict=True)
         ),
     )
+
+
+def _outer_cells() -> npt.NDArray[np.uint32]:
+    try:
+        return _SPARE.pop()
+    except IndexError:
+        return np.zeros(2 * OUTER_SIZE, dtype=np.uint32)
+
+
+def _taken(outer: npt.NDArray[np.uint32], pages: npt.NDArray[np.uint8]) -> dict[int, int]:
+    """Read the counts off the touched pages, and clear these: making 2 MB of zeros anew costs more than a block."""
+    found: dict[int, int] = {}
+    for page in np.flatnonzero(pages).tolist():
+        part = outer[page << 12 : (page + 1) << 12]
+        keys = np.flatnonzero(part)
+        found.update(zip((keys + (page << 12)).tolist(), part[keys].tolist(), strict=True))
+        part[:] = 0
+    _SPARE.append(outer)
+    return found
 
 
 def _described(grid: Grid) -> npt.NDArray[np.float64]:

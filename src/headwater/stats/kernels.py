@@ -193,22 +193,17 @@ def _place_values(values: Any, mask: Any, low: int, size: int, cells: Any) -> No
 
 @inner()
 def _count(cells: Any, counts: Any) -> None:
-    """Count in four tables in turn: runs of one value then do not wait for each other."""
+    """Count each quarter of a block in a table of its own: runs of one value then do not wait for each other."""
     a, b, c, d = counts[0], counts[1], counts[2], counts[3]
-    one = np.uint32(1)
-    whole = len(cells) & ~7
-    for start in range(0, whole, 8):
-        part = cells[start : start + 8]
-        a[np.uint32(part[0])] += one
-        b[np.uint32(part[1])] += one
-        c[np.uint32(part[2])] += one
-        d[np.uint32(part[3])] += one
-        a[np.uint32(part[4])] += one
-        b[np.uint32(part[5])] += one
-        c[np.uint32(part[6])] += one
-        d[np.uint32(part[7])] += one
-    for at in range(whole, len(cells)):
-        a[np.uint32(cells[at])] += one
+    one, size = np.uint32(1), len(cells) >> 2
+    first, second, third, fourth = cells[:size], cells[size : 2 * size], cells[2 * size : 3 * size], cells[3 * size :]
+    for at in range(size):
+        a[np.uint32(first[at])] += one
+        b[np.uint32(second[at])] += one
+        c[np.uint32(third[at])] += one
+        d[np.uint32(fourth[at])] += one
+    for at in range(size, len(fourth)):
+        d[np.uint32(fourth[at])] += one
 
 
 @inner()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ def weight_at(rows: int) -> int:
     return max(weight for first, weight in STEPS if first == 0 or rows > first)
 
 
+@lru_cache(maxsize=64)
 def rows_of(start: int, stop: int, weight: int) -> Ints:
     """Return the sampled rows of one weight among the rows from ``start`` on, by their places in the table.
 
