@@ -171,13 +171,13 @@ def summarise(
     fields, batches = read_frame(frame)
     wanted = _wanted(fields, columns)
     first, rest = _head(batches)
-    starts = [
-        _start(field, like, [Piece(batch.columns[at], 0, batch.rows, 0) for batch in first])
-        for at, field in enumerate(fields)
-        if at in wanted
-    ]
-    workers = threads or min(os.cpu_count() or 1, 8)
-    rows, totals = _run(starts, wanted, chain(first, rest), _form(fields, first), workers)
+    with ThreadPoolExecutor(threads or min(os.cpu_count() or 1, 8)) as pool:
+        known = [
+            pool.submit(_start, fields[at], like, [Piece(batch.columns[at], 0, batch.rows, 0) for batch in first])
+            for at in wanted
+        ]
+        starts = [future.result() for future in known]
+        rows, totals = _run(starts, wanted, chain(first, rest), _form(fields, first), pool)
     return Summary({total.name: total for total in totals}, rows)
 
 
@@ -220,23 +220,26 @@ def _form(fields: Sequence[Field], first: Sequence[Batch]) -> Scan:
 
 
 def _run(
-    starts: Sequence[ColumnSummary], wanted: Sequence[int], batches: Iterator[Batch], form: Scan, workers: int
+    starts: Sequence[ColumnSummary],
+    wanted: Sequence[int],
+    batches: Iterator[Batch],
+    form: Scan,
+    pool: ThreadPoolExecutor,
 ) -> tuple[int, list[ColumnSummary]]:
     """Summarise group after group of batches, reading the next ones while the threads work."""
     totals = list(starts)
     pending: deque[list[Future[ColumnSummary]]] = deque()
     rows = 0
     dearest_first = sorted(range(len(starts)), key=lambda at: _cheapness(starts[at]))
-    with ThreadPoolExecutor(workers) as pool:
-        for group, position in _groups(batches):
-            rows = position + sum(stop - start for _, start, stop in group)
-            pieces = [_pieces(group, at, position) for at in wanted]
-            sent = {at: pool.submit(form, starts[at], pieces[at]) for at in dearest_first}
-            pending.append([sent[at] for at in range(len(starts))])
-            if len(pending) > _AHEAD:
-                totals = _gathered(totals, pending.popleft())
-        for futures in pending:
-            totals = _gathered(totals, futures)
+    for group, position in _groups(batches):
+        rows = position + sum(stop - start for _, start, stop in group)
+        pieces = [_pieces(group, at, position) for at in wanted]
+        sent = {at: pool.submit(form, starts[at], pieces[at]) for at in dearest_first}
+        pending.append([sent[at] for at in range(len(starts))])
+        if len(pending) > _AHEAD:
+            totals = _gathered(totals, pending.popleft())
+    for futures in pending:
+        totals = _gathered(totals, futures)
     return rows, totals
 
 
