@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -72,14 +73,8 @@ class Grid:
         return np.where(inside, steps, -1.0).astype(np.int64) + 1
 
     def edges(self) -> Floats:
-        """Return the size + 1 edges of the cells."""
-        if self.whole and self.kind != "log":
-            return np.array([math.ldexp(float(self.low + step), self.power) for step in range(self.size + 1)])
-        places = np.arange(self.low, self.low + self.size + 1, dtype=np.int64)
-        if self.kind == "log":
-            return unmonotone(places << self.power)
-        with np.errstate(over="ignore"):
-            return np.nan_to_num(np.ldexp(places.astype(np.float64), self.power))
+        """Return the size + 1 edges of the cells, not to be written to: all windows on a grid share them."""
+        return _edges(self)
 
     def outer(self, values: npt.NDArray[Any]) -> Ints:
         """Place numbers outside the grid: a key below ``OUTER_SIZE`` counts from zero, above it from the middle."""
@@ -124,6 +119,19 @@ class Grid:
     def of(cls, body: dict[str, Any]) -> Grid:
         """Read what `body` wrote."""
         return cls(body["kind"], body["low"], body["size"], body["power"], tuple(body["cuts"]), body["whole"])
+
+
+@lru_cache(maxsize=1024)
+def _edges(grid: Grid) -> Floats:
+    if grid.whole and grid.kind != "log":
+        found = np.array([math.ldexp(float(grid.low + step), grid.power) for step in range(grid.size + 1)])
+    else:
+        places = np.arange(grid.low, grid.low + grid.size + 1, dtype=np.int64)
+        with np.errstate(over="ignore"):
+            linear = np.ldexp(places.astype(np.float64), grid.power) if grid.kind != "log" else None
+        found = unmonotone(places << grid.power) if linear is None else np.nan_to_num(linear)
+    found.flags.writeable = False
+    return found
 
 
 def monotone(values: Floats) -> Ints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,7 @@ QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 _LEAST_GROUP, _LARGEST_GROUP = 1 << 20, 1 << 22  # rows of a column that are summarised in one go
 _AHEAD = 2
 _COMPILED_FROM = 3_000_000  # rows times columns
+_LOADED_FROM = 1 << 17
 Scan = Callable[[ColumnSummary, Sequence[Piece]], ColumnSummary]
 
 
@@ -211,8 +213,9 @@ def _start(field: Field, like: Summary | None, pieces: Sequence[Piece]) -> Colum
 
 
 def _form(fields: Sequence[Field], first: Sequence[Batch]) -> Scan:
-    """Take the compiled kernels where numpy would need longer than it takes to load them."""
-    if len(fields) * sum(batch.rows for batch in first) < _COMPILED_FROM:
+    """Take the compiled kernels where numpy would need longer than it takes to load them, or where they are loaded."""
+    loaded = "headwater.stats.compiled" in sys.modules
+    if len(fields) * sum(batch.rows for batch in first) < (_LOADED_FROM if loaded else _COMPILED_FROM):
         return scan
     from headwater.stats.compiled import scan as compiled_scan
 
