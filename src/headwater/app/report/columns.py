@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from headwater.app.report.colour import variables
-from headwater.app.report.markup import Markup, clean, el
+from headwater.app.report.markup import Markup, el
+from headwater.app.report.page import head
 from headwater.app.report.shapes import histogram, place, shape, type_name, values
 from headwater.app.report.tables import Change, TableComparison, TableProfile
 from headwater.app.report.wording import count, number, percent
@@ -185,20 +186,6 @@ def _sheet() -> str:
 
 
 def _page(title: str, body: Markup) -> str:
-    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-    page = el(
-        "html",
-        el(
-            "head",
-            el("meta", charset="utf-8"),
-            el("meta", http_equiv="Content-Security-Policy", content=policy),
-            el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            el("meta", name="color-scheme", content="light dark"),
-            el("meta", name="generator", content="headwater"),
-            el("title", f"{clean(title)} · Headwater"),
-            el("style", Markup("body{margin:0}.headwater-columns{min-height:100vh;padding:36px 40px 60px}")),
-        ),
-        el("body", body),
-        lang="en",
-    )
+    style = "body{margin:0}.headwater-columns{min-height:100vh;padding:36px 40px 60px}"
+    page = el("html", head(title, style), el("body", body), lang="en")
     return f"<!doctype html>\n{page}\n"

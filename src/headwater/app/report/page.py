@@ -50,7 +50,7 @@ def render(report: Report) -> str:
     aware(report.generated)
     page = el(
         "html",
-        head(report),
+        head(report.title, sheet(), script()),
         el(
             "body",
             el("a", "Skip to the report", href="#report", class_="skip"),
@@ -99,13 +99,11 @@ def write_text(page: str, path: str | Path) -> Path:
     return target
 
 
-def head(report: Report) -> Markup:
-    """Build the head; the policy forbids everything but the inlined style and this one script."""
-    sealed = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{sealed}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
+def head(title: str, style: str, script: str = "") -> Markup:
+    """Build a page's head; its policy forbids all but the inlined style and, if there is one, this one script."""
+    sealed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    allowed = f"script-src 'sha256-{sealed}'; " if script else ""
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; {allowed}base-uri 'none'; form-action 'none'"
     return el(
         "head",
         el("meta", charset="utf-8"),
@@ -113,8 +111,8 @@ def head(report: Report) -> Markup:
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="color-scheme", content="light dark"),
         el("meta", name="generator", content="headwater"),
-        el("title", f"{report.title} · Headwater"),
-        el("style", Markup(sheet())),
+        el("title", f"{title} · Headwater"),
+        el("style", Markup(style)),
     )
 
 
