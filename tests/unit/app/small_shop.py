@@ -188,6 +188,14 @@ class Shop:
         self.clock = SimulatedClock(now)
         self.workspace = self.opened()
 
+    def promise(self, terms: str) -> Shop:
+        """Add terms to the contracts of the orders, raw and staged, and open the shop anew."""
+        for name in ("raw_orders", "orders"):
+            with (self.folder / f"contracts/{name}.yaml").open("a") as file:
+                file.write(terms)
+        self.workspace = self.opened()
+        return self
+
     def opened(self) -> Workspace:
         """Open the workspace anew from what is on disk."""
         config = load_config(self.folder)

@@ -12,11 +12,7 @@ DEADLINE = "slaProperties: [{property: timeOfAvailability, value: '06:30'}]\n"
 
 @pytest.fixture
 def promised(shop):
-    for name in ("raw_orders", "orders"):
-        with (shop.folder / f"contracts/{name}.yaml").open("a") as file:
-            file.write(DEADLINE)
-    shop.workspace = shop.opened()
-    return shop
+    return shop.promise(DEADLINE)
 
 
 def at(shop, number, hours):

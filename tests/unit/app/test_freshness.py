@@ -10,11 +10,7 @@ DEADLINE = "slaProperties: [{property: latency, value: 8, unit: h}]\n"
 @pytest.fixture
 def promised(shop):
     """The shop, whose orders must be there eight hours after their day's end."""
-    for name in ("raw_orders", "orders"):
-        with (shop.folder / f"contracts/{name}.yaml").open("a") as file:
-            file.write(DEADLINE)
-    shop.workspace = shop.opened()
-    return shop
+    return shop.promise(DEADLINE)
 
 
 def at(shop, number, hours):
