@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-import numpy as np
-
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
@@ -45,7 +43,6 @@ _STEADY = 0.95
 _FAMILIES = {"zero_share": "number", "distinct": "text", "true_share": "flag", "min_hours": "time"}
 _MISSING_SCORE = 5.0
 _SEEN = 3
-_MANY_ROWS, _NEARLY_ALL = 40, 0.95
 _CALM, _STILL, _JUMP, _JUMP_ROWS = 0.02, 0.05, 0.5, 0.3  # for tables too young for a band
 _DAY = timedelta(days=1)
 
@@ -90,7 +87,6 @@ class StructureMonitor:
         }
         if calendar.every != "1d" or calendar.window(item.window).end - calendar.window(item.window).start == _DAY:
             found += _offsets(item, scores, constant, last, now)
-        found += _collapsed(item, baseline, now)
         return found + self._breaks(item, scores, baseline, calendar, now) + _young(item, baseline, now)
 
     def _breaks(
@@ -209,31 +205,6 @@ def _families(values: Iterable[str]) -> dict[str, str]:
             found.setdefault(column, "")
         elif name in _FAMILIES:
             found[column] = _FAMILIES[name]
-    return found
-
-
-def _collapsed(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
-    """Alarm when a column holds one value in all rows, which it never held in 19 of 20: a default, a stuck field.
-
-    What is rare (a flag in one row of thirty) may be missing from a window by chance, and is left alone.
-    """
-    if float(item.values["rows"]) < _MANY_ROWS:
-        return []
-    found = []
-    for metric, value in item.values.items():
-        name, _, column = metric.partition(".")
-        alone = {"std": 0.0, "distinct": 1.0}.get(name)
-        if alone is None or float(value) != alone or baseline.count(metric) < baseline.warm:
-            continue
-        if name == "std":
-            varied = baseline.values(f"q95.{column}") - baseline.values(f"q05.{column}") > 0
-        else:
-            varied = (baseline.values(f"top_share.{column}") < _NEARLY_ALL) & (baseline.values(metric) > alone)
-        known = baseline.values(metric)
-        if varied[known == known].all():
-            usual = float(np.nanmedian(known))
-            detail = f"`{column}` holds one value in all rows; in {baseline.count(metric)} windows it held many"
-            found.append(_made(item, metric, _MISSING_SCORE, alone, usual, detail, now))
     return found
 
 

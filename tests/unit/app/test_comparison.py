@@ -52,7 +52,6 @@ def test_what_did_not_change_is_left_alone(seed, time):
 
 
 FAULTS = {
-    "default": (pl.lit(0.0).alias("amount"), "amount", "default fill"),
     "unit": (pl.col("amount") * 100, "amount", "unit"),
     "nulls": (pl.when(pl.col("items") > 2).then(None).otherwise(pl.col("items")).alias("items"), "items", "null burst"),
     "recode": (pl.col("country").replace({"DE": "Germany"}), "country", "enum recode"),

@@ -158,27 +158,3 @@ def test_hourly_windows_are_judged_too():
         history.add_evidence(evidence(key, {"rows": 50.0 + int(key[-2:]), "null_share.x": 0.0}))
     item = evidence(keys[-1], {"rows": 50.0, "null_share.x": 0.5})
     assert [f.metric for f in StructureMonitor().evaluate([item], history, calendar, NOW)] == ["null_share.x"]
-
-
-def judged(values, now, rows=400.0):
-    """Judge a window of two columns after forty that held ``values``."""
-    history = History(CALENDAR)
-    for day, made in zip(DAYS, values, strict=False):
-        history.add_evidence(evidence(day, {"rows": rows, **made}))
-    item = evidence(DAYS[len(values)], {"rows": rows, **now})
-    history.add_evidence(item)
-    return {found.metric for found in StructureMonitor().evaluate([item], history, CALENDAR, NOW)}
-
-
-def test_a_column_that_varied_and_holds_one_value_now_is_stuck():
-    varied = [{"std.x": 20.0 + n % 7, "q05.x": 1.0, "q95.x": 80.0, "mean.x": 30.0} for n in range(40)]
-    stuck = {"std.x": 0.0, "q05.x": 0.0, "q95.x": 0.0, "mean.x": 0.0}
-    assert "std.x" in judged(varied, stuck)
-    assert "std.x" not in judged(varied, stuck, rows=20.0), "so few rows may be alike by chance"
-    assert "std.x" not in judged(varied[:10], stuck), "and so little history says little"
-    rare = [{"std.x": 0.1, "q05.x": 0.0, "q95.x": 0.0, "mean.x": 0.01} for _ in range(40)]
-    assert "std.x" not in judged(rare, stuck), "a rare flag may be missing"
-    texts = [{"distinct.c": 4.0 + n % 2, "top_share.c": 0.6} for n in range(40)]
-    assert "distinct.c" in judged(texts, {"distinct.c": 1.0, "top_share.c": 1.0})
-    mostly = [{"distinct.c": 2.0, "top_share.c": 0.99} for _ in range(40)]
-    assert "distinct.c" not in judged(mostly, {"distinct.c": 1.0, "top_share.c": 1.0})
