@@ -52,13 +52,13 @@ bench-start: $(READY) ## Measure what `import headwater` and `headwater --help` 
 	$(PY) scripts/bench-start.py
 
 bench-profile: $(READY) ## Measure summaries and drift of 5 M rows against DuckDB, Polars and other tools
-	$(PY) benchmarks/profiling/run.py $(BENCH)
+	PYTHONPATH=benchmarks $(PY) -m profiling.run $(BENCH)
 
 bench-labelfree: $(READY) ## Measure estimates without labels on real series, against NannyML and what came
-	$(PY) benchmarks/labelfree.py $(BENCH)
+	PYTHONPATH=benchmarks $(PY) -m labelfree.run $(BENCH)
 
 bench-quiet: $(READY) ## Measure false alarms, power and natural faults against other tools
-	$(PY) benchmarks/quiet.py $(BENCH)
+	PYTHONPATH=benchmarks $(PY) -m quiet.run $(BENCH)
 
 lock: ## Write the constraints anew (UPGRADE=1 takes the newest versions)
 	PYTHON="$(PYTHON)" scripts/lock

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import truth
-from environments import PINS
-from tables import NUMBERS, TEXTS
+from profiling import truth
+from profiling.environments import PINS
+from profiling.tables import NUMBERS, TEXTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "benchmarks" / "RESULTS.md"

@@ -16,9 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import page
-import tables
-from environments import Unavailable, environment
+from profiling import page, tables
+from profiling.environments import Unavailable, environment
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

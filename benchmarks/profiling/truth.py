@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from answers import QUANTILES
-from tables import IDS, NUMBERS, TEXTS, loaded
+from profiling.answers import QUANTILES
+from profiling.tables import IDS, NUMBERS, TEXTS, loaded
 
 
 def exact(path: Path) -> dict[str, dict[str, Any]]:

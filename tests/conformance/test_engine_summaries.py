@@ -15,8 +15,8 @@ import pytest
 
 from conformance.engines import ENGINES, Engine
 from headwater.core.errors import UnknownName, UsageError
-from headwater.stats.columns import ColumnSummary
-from headwater.stats.summaries import Summary, summarise
+from headwater.stats.profiling.columns import ColumnSummary
+from headwater.stats.profiling.summaries import Summary, summarise
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROWS = 6000

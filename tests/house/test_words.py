@@ -14,10 +14,10 @@ GUIDE = (ROOT / "docs/guides/plug-in.md").read_text()
 
 
 def signatures() -> set[str]:
-    """Second argument of every `Repair(...)` and first of every `lost(...)` in the statistics room."""
+    """Second argument of every `Repair(...)` and first of every `lost(...)` in the room of signatures."""
     found = set()
     for path in modules():
-        if path.parent.name != "stats":
+        if path.parent.name != "signatures":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Repair", "lost"):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from headwater.core.windows import Calendar
-from headwater.stats.eprocess import UPWARD, alarms, e_bh, e_cusum, standardise
-from headwater.stats.exceedance import Baseline
-from headwater.stats.intervals import t_interval, wilson
+from headwater.stats.alarms.eprocess import UPWARD, alarms, e_bh, e_cusum, standardise
+from headwater.stats.alarms.exceedance import Baseline
+from headwater.stats.outcomes.intervals import t_interval, wilson
 
 
 @pytest.mark.parametrize("tail", ["normal", "t5", "laplace"])

@@ -14,9 +14,9 @@ from headwater.mlops.outcome import reliability as measured
 from headwater.observe.calibration import CalibrationMonitor
 from headwater.observe.history import History
 from headwater.observe.latency import LatencyMonitor
-from headwater.stats.calibration import calibration, confidence, expected_error, reliability
-from headwater.stats.latency import Latencies
-from headwater.stats.levels import READY, changed_levels
+from headwater.stats.alarms.levels import READY, changed_levels
+from headwater.stats.outcomes.calibration import calibration, confidence, expected_error, reliability
+from headwater.stats.outcomes.latency import Latencies
 from property import clean_flights
 from unit.observe.worlds import CALENDAR, evidence
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing.parametric import dataframes
 
-from headwater.stats.content import content_hash, content_hashes
+from headwater.stats.frames.content import content_hash, content_hashes
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 DTYPES = [

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from polars.testing.parametric import dataframes
 
 from headwater.adapters.delta_layout import FOOTER, Layout, decode, encode, lay_out
-from headwater.stats.content import content_hash
+from headwater.stats.frames.content import content_hash
 
 FEW = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 frames = dataframes(max_cols=4, max_size=6)

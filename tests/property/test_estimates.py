@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headwater.stats.cbpe import Cbpe, Tally, expected, realised
-from headwater.stats.estimation import Track
-from headwater.stats.recalibration import CELLS, Reliability, cell_of
+from headwater.stats.estimates.cbpe import Cbpe, Tally, expected, realised
+from headwater.stats.estimates.estimation import Track
+from headwater.stats.estimates.recalibration import CELLS, Reliability, cell_of
 
 rows = st.lists(
     st.tuples(

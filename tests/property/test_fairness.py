@@ -12,8 +12,8 @@ from headwater.core.errors import UsageError
 from headwater.mlops.fairness import cells_of, fairness, parsed
 from headwater.observe.fairness import FairnessMonitor
 from headwater.observe.history import History
-from headwater.stats.fairness import Sums, beta_binomial, difference, gaps, groups, merge, normal_means
-from headwater.stats.levels import READY
+from headwater.stats.alarms.levels import READY
+from headwater.stats.outcomes.fairness import Sums, beta_binomial, difference, gaps, groups, merge, normal_means
 from property import clean_flights
 from unit.observe.worlds import CALENDAR, evidence
 

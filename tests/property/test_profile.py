@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater.core.windows import Calendar
-from headwater.stats.profile import profile, profile_windows
+from headwater.stats.profiling.profile import profile, profile_windows
 
 CALENDAR = Calendar("1d", "Europe/London")
 WINDOWS = list(CALENDAR.between("2013-03-30", "2013-04-01"))

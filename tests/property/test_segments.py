@@ -13,7 +13,7 @@ from headwater.core.errors import UsageError
 from headwater.mlops.segments import segments
 from headwater.observe.history import History
 from headwater.observe.segments import SegmentMonitor
-from headwater.stats.segments import cut, find, two_sided
+from headwater.stats.outcomes.segments import cut, find, two_sided
 from property import clean_flights
 from unit.observe.worlds import CALENDAR, evidence
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headwater.stats import compiled, scans, summaries
-from headwater.stats.columns import ColumnSummary
-from headwater.stats.summaries import Summary, summarise
+from headwater.stats.profiling import compiled, scans, summaries
+from headwater.stats.profiling.columns import ColumnSummary
+from headwater.stats.profiling.summaries import Summary, summarise
 
 EXACT = ("rows", "nulls", "nans", "infinities", "zeros", "low", "high", "outer", "unseen", "lengths", "distinct", "top")
 DTYPES: dict[Any, st.SearchStrategy[Any]] = {

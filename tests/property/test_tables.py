@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headwater.stats.tables import compare
+from headwater.stats.frames.tables import compare
 
 SCHEMA = {"id": pl.Int64, "x": pl.Float64, "n": pl.Int64, "s": pl.String, "l": pl.List(pl.Float64)}
 floats = st.one_of(st.none(), st.sampled_from([0.0, -0.0, 1.0, math.nan, math.inf, -math.inf]), st.floats())

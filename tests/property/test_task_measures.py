@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from headwater.core.errors import UsageError
-from headwater.stats import ranking, regression
-from headwater.stats.displacement import displacement, gaps, places, span
-from headwater.stats.intervals import block_mean, t_interval
-from headwater.stats.task_loss import task_loss
+from headwater.stats.outcomes import ranking, regression
+from headwater.stats.outcomes.displacement import displacement, gaps, places, span
+from headwater.stats.outcomes.intervals import block_mean, t_interval
+from headwater.stats.outcomes.task_loss import task_loss
 
 NUMBER = st.floats(-1e6, 1e6, allow_nan=False)
 PAIRS = st.lists(st.tuples(NUMBER, NUMBER), min_size=2, max_size=60).map(lambda rows: np.array(rows).T)

@@ -9,7 +9,7 @@ from answers import QUANTILES, column, stability
 from measuring import arguments, measure, sizes, tell
 from tables import TIME, loaded
 
-from headwater.stats.summaries import ColumnSummary, Summary, summarise
+from headwater.stats.profiling.summaries import ColumnSummary, Summary, summarise
 
 TOP = 10
 

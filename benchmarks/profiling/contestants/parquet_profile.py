@@ -14,7 +14,7 @@ GIVEN = arguments()
 def by_headwater(path: Path) -> Callable[[], object]:
     """The reader that comes with it: batch by batch, while the threads summarise those before."""
     from headwater.adapters.batches import parquet_batches
-    from headwater.stats.summaries import summarise
+    from headwater.stats.profiling.summaries import summarise
 
     before = summarise(loaded(GIVEN.reference), threads=GIVEN.threads)
     return lambda: summarise(parquet_batches(path), like=before, threads=GIVEN.threads)
@@ -24,7 +24,7 @@ def by_arrow(path: Path) -> Callable[[], object]:
     """The same with pyarrow's batches, which keep the dictionaries of texts."""
     import pyarrow.parquet as pq
 
-    from headwater.stats.summaries import summarise
+    from headwater.stats.profiling.summaries import summarise
 
     before = summarise(loaded(GIVEN.reference), threads=GIVEN.threads)
 

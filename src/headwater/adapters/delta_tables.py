@@ -32,8 +32,8 @@ from headwater.adapters.window_files import UNREADABLE, Part, Stamp, WindowFiles
 from headwater.core.errors import CorruptTable, DataError, StorageError, UsageError
 from headwater.core.names import NAME
 from headwater.core.ports import Lost, TableVersion
-from headwater.stats.content import content_hashes
-from headwater.stats.stacking import stack
+from headwater.stats.frames.content import content_hashes
+from headwater.stats.frames.stacking import stack
 
 _FILE = re.compile(r"(?P<content>[0-9a-f]{64})-(?P<layout>[0-9a-f]{12})-[0-9a-f]{8}\.parquet")
 _REMEMBERED = 200_000
@@ -104,7 +104,7 @@ class DeltaTables:
     def read(self, dataset: str, keys: Sequence[str], version: int | None = None) -> pl.DataFrame | None:
         """Return the rows of the given windows, in key order and stored row order; None when none is there.
 
-        Windows whose schemas differ are aligned by column name (`headwater.stats.stacking.stack`). The first time a
+        Windows whose schemas differ are aligned by column name (`stats.frames.stacking.stack`). The first time a
         file is read, its content is compared with the hash it was written under.
 
         Raises:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from headwater.stats.columns import ColumnSummary, Lengths
-from headwater.stats.fields import Field
-from headwater.stats.grids import OUTSIDE
-from headwater.stats.moments import Moments
-from headwater.stats.sketches import KEPT, Frequencies, mix, registers
+from headwater.stats.profiling.columns import ColumnSummary, Lengths
+from headwater.stats.profiling.fields import Field
+from headwater.stats.profiling.grids import OUTSIDE
+from headwater.stats.profiling.moments import Moments
+from headwater.stats.profiling.sketches import KEPT, Frequencies, mix, registers
 
 Pairs = Sequence[tuple[Any, int]]
 Row = Mapping[str, Any]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from headwater.stats.grids import OUTER_SHIFT, OUTER_SIZE, OUTSIDE, Grid, unmonotone
+from headwater.stats.profiling.grids import OUTER_SHIFT, OUTER_SIZE, OUTSIDE, Grid, unmonotone
 
 Expression = Any
 _TOP, _BOTTOM = 2**63 - 1, -(2**63)

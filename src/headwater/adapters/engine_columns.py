@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from headwater.stats.fields import Field, read_field
+from headwater.stats.profiling.fields import Field, read_field
 
 _FORMATS = {
     "Int8": "c",

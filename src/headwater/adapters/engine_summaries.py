@@ -20,13 +20,13 @@ from headwater.adapters.engine_answers import Asked, answered, filled
 from headwater.adapters.engine_cells import coded, whole_ends
 from headwater.adapters.engine_columns import field_of, stored
 from headwater.core.errors import MissingExtra, UnknownName, UsageError
-from headwater.stats.columns import ColumnSummary
-from headwater.stats.fields import Field
-from headwater.stats.grids import learn
-from headwater.stats.moments import Moments
-from headwater.stats.scans import LEARNED_ROWS
-from headwater.stats.sketches import EXACT_LIMIT
-from headwater.stats.summaries import Summary
+from headwater.stats.profiling.columns import ColumnSummary
+from headwater.stats.profiling.fields import Field
+from headwater.stats.profiling.grids import learn
+from headwater.stats.profiling.moments import Moments
+from headwater.stats.profiling.scans import LEARNED_ROWS
+from headwater.stats.profiling.sketches import EXACT_LIMIT
+from headwater.stats.profiling.summaries import Summary
 
 Expression = Any
 Key = tuple[Any, ...]
@@ -61,7 +61,7 @@ def summarise_table(
 ) -> Summary:
     """Summarise an Ibis table expression inside its engine; rows never leave it, but for a sample to learn cells from.
 
-    The numbers are those of `headwater.stats.summaries.summarise`: counts, cells, minimum and maximum exactly, mean and
+    The numbers are those of `stats.profiling.summaries.summarise`: counts, cells, minimum and maximum exactly, mean and
     deviation to 1e-9 of the deviation, and both kinds of summaries merge. What differs: distinct values beyond 4096 are
     counted by the engine (approximately by default; PostgreSQL always counts exactly), and such a count is lost in a
     merge; the most frequent numbers beyond 4096 distinct ones are left out. Decimals of more than 18 digits are

@@ -116,7 +116,7 @@ class Fingerprint:
         held = self._frames.get(id(frame))
         if held is not None and held[0]() is frame:
             return held[1]
-        from headwater.stats.content import content_hash
+        from headwater.stats.frames.content import content_hash
 
         found = content_hash(frame.to_frame() if len(frame.shape) == 1 else frame)
         size = frame.shape[0] * (frame.shape[1] if len(frame.shape) > 1 else 1)

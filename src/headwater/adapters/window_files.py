@@ -16,8 +16,8 @@ from deltalake.exceptions import DeltaError
 from headwater.adapters.delta_layout import FOOTER, PARTITION, Layout, decode, encode, has_blobs
 from headwater.adapters.frame_cache import FrameCache
 from headwater.core.errors import CorruptTable, DataError
-from headwater.stats.content import content_hash
-from headwater.stats.stacking import stack
+from headwater.stats.frames.content import content_hash
+from headwater.stats.frames.stacking import stack
 
 UNREADABLE = (OSError, DeltaError, pl.exceptions.PolarsError, DataError, ValueError, KeyError)
 _KEPT_BYTES = 96 * 2**20

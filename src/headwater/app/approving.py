@@ -14,7 +14,7 @@ from headwater.core.errors import DataError, UsageError
 from headwater.core.ports import Entry
 from headwater.core.records import Evidence, Finding
 from headwater.observe.monitors import evaluate
-from headwater.stats.stacking import stack
+from headwater.stats.frames.stacking import stack
 from headwater.triage.approval import Approval
 from headwater.triage.mechanism import look_back
 from headwater.triage.replay import Plan, Replay

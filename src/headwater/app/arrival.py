@@ -9,8 +9,8 @@ import polars as pl
 from headwater.app.line import Line
 from headwater.core.assets import Asset
 from headwater.core.windows import Window
-from headwater.stats.repairs import Repair, apply
-from headwater.stats.signatures import Reference, diagnose
+from headwater.stats.signatures.repairs import Repair, apply
+from headwater.stats.signatures.signatures import Reference, diagnose
 from headwater.triage.case import Diagnosed
 
 REFERENCE_WINDOWS = 28

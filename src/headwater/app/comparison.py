@@ -27,10 +27,10 @@ from headwater.observe.history import History
 from headwater.observe.monitors import evaluate
 from headwater.observe.schema import SchemaMonitor
 from headwater.observe.structure import StructureMonitor
-from headwater.stats.links import WINDOW
-from headwater.stats.profile import known_values, profile_windows
-from headwater.stats.signatures import Diagnosis, Reference, diagnose
-from headwater.stats.summaries import Summary, summarise
+from headwater.stats.profiling.links import WINDOW
+from headwater.stats.profiling.profile import known_values, profile_windows
+from headwater.stats.profiling.summaries import Summary, summarise
+from headwater.stats.signatures.signatures import Diagnosis, Reference, diagnose
 
 _MONITORS = (SchemaMonitor(), StructureMonitor(), DistributionMonitor())
 _SUBJECT = "dataset:comparison/current"

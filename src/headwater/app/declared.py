@@ -15,7 +15,7 @@ from headwater.core.records import Evidence, Finding
 from headwater.core.watches import Watch
 from headwater.core.windows import Window
 from headwater.dataops.delivery import Delivery
-from headwater.stats.profile import profile
+from headwater.stats.profiling.profile import profile
 
 SEGMENTS = 50
 """Values of a column that are watched for themselves: the most frequent ones."""

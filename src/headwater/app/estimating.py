@@ -12,7 +12,7 @@ from headwater.core.records import Evidence, Finding
 from headwater.mlops.estimated import CHIEF, Estimates
 from headwater.mlops.labels import maturity, realised
 from headwater.observe.outcome import MATURE
-from headwater.stats.estimation import MIN_PAST, PAST
+from headwater.stats.estimates.estimation import MIN_PAST, PAST
 
 
 def estimates(line: Line, run: Run, findings: Sequence[Finding]) -> list[Evidence]:

@@ -26,8 +26,8 @@ from headwater.mlops.outcome import business, latency, performance, reliability
 from headwater.mlops.segments import EARLIER, RECENT, segments
 from headwater.mlops.serving import identity
 from headwater.observe.outcome import MATURE
-from headwater.stats.profile import known_values, profile_windows
-from headwater.stats.stacking import stack
+from headwater.stats.frames.stacking import stack
+from headwater.stats.profiling.profile import known_values, profile_windows
 from headwater.triage.mechanism import examine, look_back
 from headwater.triage.replay import Replay
 

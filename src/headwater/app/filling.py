@@ -14,7 +14,7 @@ from headwater.core.records import Evidence
 from headwater.core.windows import Window
 from headwater.dataops.delivery import Delivery
 from headwater.observe.filling import STEPS
-from headwater.stats.tables import compare
+from headwater.stats.frames.tables import compare
 
 _RECENT = 7
 """How many windows back say whether an empty one is late or early."""

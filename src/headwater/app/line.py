@@ -26,8 +26,8 @@ from headwater.core.windows import Calendar, Window
 from headwater.dataops.contracts import Contract, load_contracts
 from headwater.mlops.estimated import Estimates
 from headwater.mlops.serving import predict
-from headwater.stats.detached import detached
-from headwater.stats.signatures import Reference
+from headwater.stats.frames.detached import detached
+from headwater.stats.signatures.signatures import Reference
 from headwater.triage.approval import Approval
 from headwater.triage.replay import Replay
 

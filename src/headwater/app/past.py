@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 
 from headwater.core.ports import Lost, TableStore, TableVersion
-from headwater.stats.content import content_hash
+from headwater.stats.frames.content import content_hash
 
 
 class TablesThen:

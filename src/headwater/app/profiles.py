@@ -17,7 +17,7 @@ from headwater.app.report.tables import TableProfile
 from headwater.app.report.text import profile_text
 from headwater.app.wiring import engine_summaries, in_engine
 from headwater.core.errors import UnknownName
-from headwater.stats.summaries import ColumnSummary, Summary, summarise
+from headwater.stats.profiling.summaries import ColumnSummary, Summary, summarise
 
 
 class Profile(TableProfile):

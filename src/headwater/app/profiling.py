@@ -12,9 +12,9 @@ from headwater.core.errors import OutsideError
 from headwater.core.records import Evidence
 from headwater.core.windows import Window
 from headwater.dataops.delivery import Delivery, mark
-from headwater.stats.links import WINDOW, Parent
-from headwater.stats.profile import KNOWN_LIMIT, known_values, profile
-from headwater.stats.tables import compare
+from headwater.stats.frames.tables import compare
+from headwater.stats.profiling.links import WINDOW, Parent
+from headwater.stats.profiling.profile import KNOWN_LIMIT, known_values, profile
 
 CHANGE_SHARE = "change.share"
 """Share of cells that differ from what the last accepted version gives for the same parents."""

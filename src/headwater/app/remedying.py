@@ -17,7 +17,7 @@ from headwater.core.errors import DataError, IncidentError
 from headwater.core.ports import Entry, TableVersion
 from headwater.core.records import Evidence, Finding, Remedy
 from headwater.observe import events
-from headwater.stats.repairs import Repair, apply
+from headwater.stats.signatures.repairs import Repair, apply
 from headwater.triage.incidents import Incident, move
 from headwater.triage.mechanism import MATERIAL
 

@@ -20,8 +20,8 @@ from headwater.dataops.contracts import CheckResult, broken, execute
 from headwater.dataops.delivery import Delivery, cut, deliver, own_window
 from headwater.mlops.labels import known
 from headwater.observe import events, facets
-from headwater.stats.content import content_hash
-from headwater.stats.tables import compare
+from headwater.stats.frames.content import content_hash
+from headwater.stats.frames.tables import compare
 
 Progress = Callable[[str], None]
 

@@ -13,7 +13,7 @@ from headwater.core.errors import StorageError
 from headwater.core.ports import CodeStore, Frame, Ledger, PartStore, TableStore, Tracking
 
 if TYPE_CHECKING:
-    from headwater.stats.summaries import Summary
+    from headwater.stats.profiling.summaries import Summary
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from headwater.core.assets import Asset, Mechanism
 from headwater.core.errors import CorruptTable, DataError, HeadwaterError, OutsideError
 from headwater.core.ports import TableStore, TableVersion
 from headwater.core.windows import Calendar, Window
-from headwater.stats.stacking import stack
+from headwater.stats.frames.stacking import stack
 
 Check = Callable[[Asset, pl.DataFrame, Window, Mapping[str, pl.DataFrame]], Sequence[Any]]
 """Executes an asset's contract on a frame before it is written; raises `ContractBroken` to refuse it."""

@@ -12,9 +12,9 @@ import polars as pl
 from headwater.core.project import Model
 from headwater.mlops.labels import realised
 from headwater.mlops.outcome import assumed_costs, row_costs
-from headwater.stats import cbpe, dle
-from headwater.stats.encoding import Encoding
-from headwater.stats.estimation import Estimate, Track
+from headwater.stats.estimates import cbpe, dle
+from headwater.stats.estimates.encoding import Encoding
+from headwater.stats.estimates.estimation import Estimate, Track
 
 CHIEF = {"binary": "log_loss", "regression": "mae"}
 """The metric that estimators are chosen by, for each task that can be estimated. Ranking is none of them."""

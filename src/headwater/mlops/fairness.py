@@ -10,8 +10,8 @@ import polars as pl
 
 from headwater.core.project import Model
 from headwater.mlops.labels import realised
-from headwater.stats.displacement import places
-from headwater.stats.fairness import NONE, Cells, Sums, gaps, groups, merge, standard_error
+from headwater.stats.outcomes.displacement import places
+from headwater.stats.outcomes.fairness import NONE, Cells, Sums, gaps, groups, merge, standard_error
 
 METRICS: Mapping[str, tuple[str, ...]] = {
     "binary": ("selection", "tpr", "fpr", "calibration"),

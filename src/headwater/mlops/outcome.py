@@ -13,11 +13,11 @@ import polars as pl
 from headwater.core.errors import DataError, HeadwaterError, ModelError
 from headwater.core.project import Model
 from headwater.mlops.labels import realised
-from headwater.stats import ranking, regression
-from headwater.stats.calibration import calibration, confidence
-from headwater.stats.intervals import Interval, t_interval, wilson
-from headwater.stats.latency import Latencies
-from headwater.stats.performance import auc, calibration_line, expected_log_loss, log_loss
+from headwater.stats.outcomes import ranking, regression
+from headwater.stats.outcomes.calibration import calibration, confidence
+from headwater.stats.outcomes.intervals import Interval, t_interval, wilson
+from headwater.stats.outcomes.latency import Latencies
+from headwater.stats.outcomes.performance import auc, calibration_line, expected_log_loss, log_loss
 
 _Z95 = 1.959963984540054
 _MAX_LABEL_COLUMNS = 30
@@ -30,8 +30,8 @@ def performance(model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | 
     ``log_loss`` and ``expected_log_loss`` (what it would be were p right), their difference ``excess``, ``brier``,
     ``auc``, ``slope`` of calibration, ``accuracy``, ``precision``, ``recall``, ``base_rate``, ``mean_p`` and
     ``decision_rate``; ``_low`` and ``_high`` of most are 95 % bounds. What is not defined (an AUC of one class) is left
-    out. For other tasks the measures are those of `headwater.stats.regression.measure` (``mae``, ``rmse``, ``bias``,
-    ``r2``, ``slope`` ...) and `headwater.stats.ranking.measure` (``ndcg``, ``map``, ``mrr`` ...; bounds over queries).
+    out. For other tasks the measures are those of `stats.outcomes.regression.measure` (``mae``, ``rmse``, ``bias``,
+    ``r2``, ``slope`` ...) and `stats.outcomes.ranking.measure` (``ndcg``, ``map``, ``mrr`` ...; bounds over queries).
 
     The bounds take rows as independent. Windows differ from each other by far more than that (27 times in the variance,
     measured on a year of flights), so they say how well this window was measured, not whether it is unusual.
@@ -96,8 +96,8 @@ _MEASURES = {"binary": _of_classes, "regression": _of_numbers, "ranking": _of_ra
 def reliability(model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | None) -> dict[str, Any]:
     """Return the values of ``calibration`` evidence for one window of a binary model.
 
-    ``n``, ``matured``, ``maturity``; of all rows what `headwater.stats.calibration.confidence` says, of the matured
-    ones what `headwater.stats.calibration.calibration` says.
+    ``n``, ``matured``, ``maturity``; of all rows what `stats.outcomes.calibration.confidence` says, of the matured
+    ones what `stats.outcomes.calibration.calibration` says.
 
     Raises:
         DataError: see `headwater.mlops.labels.realised`.

@@ -15,9 +15,9 @@ from headwater.core.project import Task
 from headwater.mlops.serving import Score, scored
 from headwater.mlops.soundness import Check, GateLimits, number, sound
 from headwater.mlops.training import WINDOW
-from headwater.stats.displacement import displacement, places, span
-from headwater.stats.intervals import t_interval, t_quantile
-from headwater.stats.task_loss import NAMES, task_loss
+from headwater.stats.outcomes.displacement import displacement, places, span
+from headwater.stats.outcomes.intervals import t_interval, t_quantile
+from headwater.stats.outcomes.task_loss import NAMES, task_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class GateReport:
         passed: Whether every check passed.
         checks: Every check that was made.
         displacement: Mean absolute difference between the candidate's and the champion's p on the same rows: what a
-            release is approved to move (for other tasks see `headwater.stats.displacement`). None for a first release.
+            release is approved to move (for other tasks see `stats.outcomes.displacement`). None for a first release.
         flipped: Share of decisions that change; None for a first release, and where the task has no decisions.
     """
 

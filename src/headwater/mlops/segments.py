@@ -10,9 +10,9 @@ import polars as pl
 
 from headwater.core.project import Model
 from headwater.mlops.labels import realised
-from headwater.stats.displacement import places
-from headwater.stats.performance import expected_log_loss, log_loss
-from headwater.stats.segments import Column, Segment, cut, find
+from headwater.stats.outcomes.displacement import places
+from headwater.stats.outcomes.performance import expected_log_loss, log_loss
+from headwater.stats.outcomes.segments import Column, Segment, cut, find
 
 RECENT, EARLIER = 14, 42
 """Windows that are compared with the windows before them."""
@@ -25,7 +25,7 @@ MOST_ROWS = 400_000
 
 
 def segments(model: Model, windows: Sequence[tuple[str, pl.DataFrame, pl.DataFrame | None]]) -> dict[str, Any]:
-    """Return the values of ``segment`` evidence: what `headwater.stats.segments.find` finds in the newest windows.
+    """Return the values of ``segment`` evidence: what `stats.outcomes.segments.find` finds in the newest windows.
 
     Compared are, for a binary model, ``error`` (outcome - p, both ways) and ``loss`` (log loss beyond what p leads to
     expect); for a regression ``error`` and its ``error_size``; for a ranking the ``relevant_place`` (0 first, 1 last).

@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 
 from headwater.core.project import Task
-from headwater.stats.performance import auc, calibration_line
-from headwater.stats.ranking import measure as measure_ranking
-from headwater.stats.regression import line, r2
+from headwater.stats.outcomes.performance import auc, calibration_line
+from headwater.stats.outcomes.ranking import measure as measure_ranking
+from headwater.stats.outcomes.regression import line, r2
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from headwater.core.project import Model, Project
 from headwater.mlops.labels import SOUND, WANTED
 from headwater.mlops.quarantine import Quarantine
 from headwater.mlops.serving import scored
-from headwater.stats import ranking, regression
-from headwater.stats.intervals import t_interval
-from headwater.stats.performance import auc, brier, calibration_line, log_loss
+from headwater.stats.outcomes import ranking, regression
+from headwater.stats.outcomes.intervals import t_interval
+from headwater.stats.outcomes.performance import auc, brier, calibration_line, log_loss
 
 HELD_OUT = 0.2
 _TEXT = 200
@@ -32,7 +32,7 @@ class Trained:
         params: Seed, row counts, the windows trained on and held out, and the settings of each part, as plain values.
         metrics: ``log_loss``, ``auc``, ``brier``, ``slope`` (of calibration), ``base_rate`` and ``n`` on the held-out
             windows, ``log_loss_low`` and ``log_loss_high`` (95 % t interval over windows); what is not defined is left
-            out. For other tasks what `headwater.stats.regression.measure` or `headwater.stats.ranking.measure` returns,
+            out. For other tasks what `stats.outcomes.regression.measure` or `stats.outcomes.ranking.measure` returns,
             with windows as blocks.
         columns: Feature columns, in the model's order.
         rows: Number of rows trained on.

@@ -11,7 +11,7 @@ import numpy as np
 
 from headwater.core.ports import Record
 from headwater.core.records import Finding
-from headwater.stats.forms import LEVEL, Forms, kind
+from headwater.stats.alarms.forms import LEVEL, Forms, kind
 
 _RECENT = 14  # windows before a change of level that say where it was
 

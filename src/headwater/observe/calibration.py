@@ -10,7 +10,7 @@ import numpy as np
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
-from headwater.stats.levels import READY, changed_levels
+from headwater.stats.alarms.levels import READY, changed_levels
 
 RUN_LENGTH = 1000.0
 """Wanted windows between two false notices over both metrics."""
@@ -22,7 +22,7 @@ _AGAIN = 10.0
 class CalibrationMonitor:
     """Notice when the mean of outcome - p, or how sure the predictions are, leaves the level it had.
 
-    An e-CUSUM of both signs per metric (`headwater.stats.levels`), over label-mature windows. Confidence follows the
+    An e-CUSUM of both signs per metric (`stats.alarms.levels`), over label-mature windows. Confidence follows the
     season as inputs do, and what a lasting gap costs is the performance monitor's to alarm about: this is a notice. A
     standing change speaks again when it is ten times as clear.
 

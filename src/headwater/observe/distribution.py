@@ -13,8 +13,8 @@ from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
 from headwater.observe.structure import DIRECTIONS, LIMIT
-from headwater.stats.eprocess import e_bh
-from headwater.stats.exceedance import Baseline, Score
+from headwater.stats.alarms.eprocess import e_bh
+from headwater.stats.alarms.exceedance import Baseline, Score
 
 DRIFT = 1000.0
 """Evidence of a small persistent shift, over the most that accepted history held, that is worth a notice."""

@@ -10,7 +10,7 @@ import numpy as np
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
-from headwater.stats.levels import READY, changed_levels
+from headwater.stats.alarms.levels import READY, changed_levels
 
 RUN_LENGTH = 1000.0
 """Wanted windows between two false alarms over all groups and metrics together."""

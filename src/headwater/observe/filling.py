@@ -11,7 +11,7 @@ from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
 from headwater.observe.structure import FEWER, LIMIT, MORE, ROWS
-from headwater.stats.exceedance import Baseline
+from headwater.stats.alarms.exceedance import Baseline
 
 STEPS = 24
 """Parts of a window in which the arrival curve is kept."""
@@ -23,7 +23,7 @@ class FillingMonitor:
     A window that is not over has no verdict on anything else. Past windows say how many rows they had after the same
     time: by their own deliveries while they were open, or, where they came in one piece, by their event times up to
     the newest that is here now (then a feed that stopped shows as late, not as small). The rows are compared as those
-    of whole windows are, with slots and holidays (see `headwater.stats.exceedance`). Of 1,011 clean afternoons (the
+    of whole windows are, with slots and holidays (see `stats.alarms.exceedance`). Of 1,011 clean afternoons (the
     departures of three airports in 2013 at 14:00) none alarmed and 6 were noticed; half of the rows was always noticed,
     and a third of them always alarmed. No rows at all where there always were some is a break. It misleads for tables
     whose rows come in one burst at a time that moves about.

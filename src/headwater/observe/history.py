@@ -11,7 +11,7 @@ from headwater.core.ports import Record
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.acceptance import Acceptances, releveled
-from headwater.stats.exceedance import Baseline, Score, Slots
+from headwater.stats.alarms.exceedance import Baseline, Score, Slots
 
 SERIES = ("profile", "watch", "performance", "business", "fairness", "calibration", "latency", "estimate")
 _REFIT = 20  # above so many new windows, one fit is cheaper than updates

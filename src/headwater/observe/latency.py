@@ -26,7 +26,7 @@ class LatencyMonitor:
 
     False alarms: those of the exceedance rule, .4 per 1000 metrics on clean days of real feeds, and fewer, since it
     must be twice as slow; on 300 simulated windows with a daily course and lag-one correlation there was none. Warm-up
-    as for tables (`headwater.stats.exceedance`); windows in alarm are never learned. p99 of fewer than 100 requests is
+    as for tables (`stats.alarms.exceedance`); windows in alarm are never learned. p99 of fewer than 100 requests is
     not looked at.
     """
 

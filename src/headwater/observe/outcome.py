@@ -12,7 +12,15 @@ from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
 from headwater.observe.structure import LIMIT
-from headwater.stats.eprocess import BETS, UPWARD, e_cusum, innovations, persistence_of, standardise, threshold_for
+from headwater.stats.alarms.eprocess import (
+    BETS,
+    UPWARD,
+    e_cusum,
+    innovations,
+    persistence_of,
+    standardise,
+    threshold_for,
+)
 
 RUN_LENGTH = 1000.0
 """Wanted windows between two false alarms of the performance monitor."""

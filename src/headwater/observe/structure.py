@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
-from headwater.stats.exceedance import Baseline, Score
+from headwater.stats.alarms.exceedance import Baseline, Score
 
 LIMIT = 2.0
 _EITHER, _UP, _DOWN = 0, 1, -1

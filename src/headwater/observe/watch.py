@@ -9,7 +9,7 @@ from typing import Any
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
-from headwater.stats.exceedance import Score
+from headwater.stats.alarms.exceedance import Score
 
 
 class WatchMonitor:
@@ -17,7 +17,7 @@ class WatchMonitor:
 
     Reads evidence of type ``watch``: numbers under ``name`` or ``name[segment]``, and ``rules`` that say by name what
     is in order. With bounds there is no false-alarm rate but the one that the bounds imply, and no warm-up. Without,
-    a clean window leaves twice its band about once in 1000 windows (see `headwater.stats.exceedance`), for each
+    a clean window leaves twice its band about once in 1000 windows (see `stats.alarms.exceedance`), for each
     segment by itself: many segments alarm more often.
     """
 

@@ -11,8 +11,8 @@ import polars as pl
 from headwater.core.errors import DataError, UsageError
 from headwater.core.names import NAME
 from headwater.core.ports import Lost, TableVersion
-from headwater.stats.content import content_hash
-from headwater.stats.stacking import stack
+from headwater.stats.frames.content import content_hash
+from headwater.stats.frames.stacking import stack
 
 
 @dataclass(frozen=True, slots=True)

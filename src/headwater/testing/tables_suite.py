@@ -11,7 +11,7 @@ import pytest
 
 from headwater.core.errors import DataError, UsageError
 from headwater.core.ports import TableStore
-from headwater.stats.content import content_hash
+from headwater.stats.frames.content import content_hash
 
 MORNING = datetime(2013, 7, 1, 5, 30, 0, 123456, tzinfo=UTC)
 

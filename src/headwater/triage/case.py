@@ -11,7 +11,7 @@ import polars as pl
 from headwater.core.assets import Asset, Mechanism
 from headwater.core.project import Model
 from headwater.core.records import Evidence, Finding
-from headwater.stats.repairs import Repair
+from headwater.stats.signatures.repairs import Repair
 from headwater.triage.replay import Replay
 
 Price = Callable[[Model, pl.DataFrame, pl.Series, "pl.DataFrame | None"], pl.Series]

@@ -8,7 +8,7 @@ from typing import Any
 
 from headwater.core.errors import DataError
 from headwater.core.records import Evidence, Step
-from headwater.stats.tables import compare
+from headwater.stats.frames.tables import compare
 from headwater.triage.case import Case
 from headwater.triage.replay import Plan, Replay
 from headwater.triage.suspects import Proof, Weighed

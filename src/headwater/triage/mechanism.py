@@ -11,9 +11,9 @@ import polars as pl
 from headwater.core.assets import Mechanism
 from headwater.core.errors import DataError
 from headwater.core.project import Model
-from headwater.stats.intervals import t_interval
-from headwater.stats.tables import compare
-from headwater.stats.task_loss import task_loss
+from headwater.stats.frames.tables import compare
+from headwater.stats.outcomes.intervals import t_interval
+from headwater.stats.outcomes.task_loss import task_loss
 from headwater.triage.replay import Plan, Replay
 from headwater.triage.scales import on_scale
 
@@ -23,7 +23,7 @@ PAST_WINDOWS, PAST_ROWS = 28, 2000
 MATERIAL = 0.003
 """Mean |dp| below which a change of mechanism moves no decision worth a look (severity S0 ends here).
 
-For tasks without a probability see `headwater.stats.displacement`.
+For tasks without a probability see `stats.outcomes.displacement`.
 """
 
 

@@ -15,7 +15,7 @@ from headwater.core.assets import Asset, Mechanism
 from headwater.core.errors import DataError, HeadwaterError, OutsideError
 from headwater.core.ports import Mechanisms, TableStore
 from headwater.core.windows import Calendar
-from headwater.stats.stacking import stack
+from headwater.stats.frames.stacking import stack
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from headwater.core.project import Model
-from headwater.stats.displacement import places, span
+from headwater.stats.outcomes.displacement import places, span
 from headwater.triage.replay import Replay
 
 REFERENCE_WINDOWS, REFERENCE_ROWS = 14, 1000

@@ -13,7 +13,7 @@ from headwater.core.assets import Asset, Mechanism
 from headwater.core.errors import DataError
 from headwater.core.project import Model
 from headwater.core.records import Evidence, Finding
-from headwater.stats.repairs import Repair
+from headwater.stats.signatures.repairs import Repair
 from headwater.triage.case import Case, Diagnosed
 from headwater.triage.mechanism import MATERIAL, impact
 from headwater.triage.replay import Plan

@@ -10,7 +10,7 @@ import pytest
 
 from headwater.adapters.batches import delta_batches, parquet_batches, rows_of
 from headwater.core.errors import StorageError
-from headwater.stats.summaries import Summary, summarise
+from headwater.stats.profiling.summaries import Summary, summarise
 
 
 def table(rows: int = 5000) -> pl.DataFrame:

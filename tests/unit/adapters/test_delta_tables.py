@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 
 from headwater.adapters.delta_tables import DeltaTables
 from headwater.core.errors import CorruptTable, StorageError
-from headwater.stats.content import content_hash
+from headwater.stats.frames.content import content_hash
 
 
 def frame(number, rows=3):

@@ -3,7 +3,7 @@
 import pytest
 
 from headwater.core.records import Evidence
-from headwater.stats.estimation import MIN_PAST
+from headwater.stats.estimates.estimation import MIN_PAST
 from unit.app.small_shop import Shop
 
 RUN = 10

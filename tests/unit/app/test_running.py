@@ -10,7 +10,7 @@ from headwater.app.workspace import Workspace
 from headwater.core.clock import SimulatedClock
 from headwater.core.errors import UsageError, WindowConflict
 from headwater.core.project import Project
-from headwater.stats.tables import compare
+from headwater.stats.frames.tables import compare
 
 
 def contents(shop):

@@ -4,8 +4,8 @@ import pytest
 
 from headwater.core.errors import DataError
 from headwater.mlops.release import GateLimits, gate
-from headwater.stats.intervals import t_interval
-from headwater.stats.performance import log_loss
+from headwater.stats.outcomes.intervals import t_interval
+from headwater.stats.outcomes.performance import log_loss
 from unit.mlops import small_project as shop
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from headwater.core.assets import Mechanism
 from headwater.core.records import Effect
-from headwater.stats.repairs import Repair
+from headwater.stats.signatures.repairs import Repair
 from headwater.triage.case import Diagnosed
 from headwater.triage.effect import effect
 from headwater.triage.remedies import choose

@@ -7,7 +7,7 @@ import pytest
 
 from headwater.core.assets import Mechanism
 from headwater.core.records import Verdict
-from headwater.stats.repairs import Repair
+from headwater.stats.signatures.repairs import Repair
 from headwater.triage.case import Diagnosed
 from headwater.triage.verdict import judge
 from headwater.triage.weighing import weigh

@@ -12,7 +12,7 @@ from headwater.app.report.page import head
 from headwater.app.report.shapes import histogram, place, shape, type_name, values
 from headwater.app.report.tables import Change, TableComparison, TableProfile
 from headwater.app.report.wording import count, number, percent
-from headwater.stats.summaries import ColumnSummary
+from headwater.stats.profiling.summaries import ColumnSummary
 
 _SPACE = re.compile(r"/\*.*?\*/|\n\s*", re.DOTALL)
 _MOST = 300

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from headwater.app.report.markup import Markup, el
 from headwater.app.report.wording import elide, number, percent
-from headwater.stats.summaries import ColumnSummary
+from headwater.stats.profiling.summaries import ColumnSummary
 
 BINS = 48
 VALUES = 8

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headwater.stats.signatures import Diagnosis
-from headwater.stats.summaries import Summary
+from headwater.stats.profiling.summaries import Summary
+from headwater.stats.signatures.signatures import Diagnosis
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from headwater.app.report.markup import clean
 from headwater.app.report.shapes import place, type_name
 from headwater.app.report.tables import TableComparison, TableProfile
 from headwater.app.report.wording import count, elide, number, percent
-from headwater.stats.summaries import ColumnSummary
+from headwater.stats.profiling.summaries import ColumnSummary
 
 _NAME, _DETAIL, _MOST, _SCORE = 28, 96, 40, 1000
 

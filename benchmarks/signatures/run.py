@@ -1,0 +1,179 @@
+"""How well source-table signatures work on real tables: false firing on clean windows, recall on planted changes.
+
+    python -m signatures.run clean   [--tables weather2013,flights2013] [--every 1] [--part held-out]
+    python -m signatures.run planted [--tables ...] [--windows 8] [--kinds unit,time_offset] [--part development]
+
+Windows in odd ISO weeks are for development, those in even weeks are held out, and the held-out numbers are the ones to
+report. Reads the data folder named by HEADWATER_DATA, by default ../shared/data beside the repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import random
+import time
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import polars as pl
+from real_tables import DATA, TABLES, Table
+from signatures.planted_changes import plants
+
+from headwater.core.windows import Window
+from headwater.stats.signatures.signatures import Reference, diagnose
+
+
+def restored(repaired: pl.DataFrame, wanted: pl.DataFrame) -> float:
+    """Return the share of cells that a repair put right."""
+    if repaired.height != wanted.height or set(repaired.columns) != set(wanted.columns):
+        return 0.0
+    same = []
+    for name in wanted.columns:
+        one, other = repaired.get_column(name), wanted.get_column(name)
+        if other.dtype.is_numeric() and one.dtype.is_numeric():
+            gap = (one.cast(pl.Float64) - other.cast(pl.Float64)).abs() <= 1e-6 * other.cast(pl.Float64).abs() + 1e-9
+            same.append((gap.fill_null(False) | (one.is_null() & other.is_null())).mean())
+        elif one.dtype == other.dtype:
+            same.append(one.eq_missing(other).mean())
+        else:
+            same.append(0.0)
+    return float(np.mean(same))
+
+
+def in_part(window: Window, part: str) -> bool:
+    """Tell whether a window belongs to a part."""
+    week = datetime.strptime(window.key, "%Y-%m-%d").isocalendar().week
+    return part == "all" or (week % 2 == 1) == (part == "development")
+
+
+def learn(table: Table, place: int) -> Reference:
+    """Learn the windows before one."""
+    frames = table.frames[place - table.trailing : place]
+    return Reference.learn(frames, key=table.key, time=table.time, snapshot=table.snapshot)
+
+
+def clean(arguments: argparse.Namespace) -> None:
+    """Count the clean windows on which anything fires."""
+    print("| table | windows | abnormal | fired | share |  |\n|---|---|---|---|---|---|")
+    for name in arguments.tables:
+        table = TABLES[name]()
+        fired: list[str] = []
+        windows = abnormal = 0
+        for place in range(table.trailing, len(table.frames), arguments.every):
+            window, frame = table.frames[place]
+            if not in_part(window, arguments.part):
+                continue
+            windows += 1
+            reference = learn(table, place)
+            found = diagnose(frame, reference, window=window)
+            abnormal += reference.score(frame, window).total > 2
+            if found:
+                best = found[0]
+                fired.append(f"{window.key} {best.fault} {best.column} {best.before:.1f} {best.after:.1f}")
+                if arguments.verbose:
+                    print("   ", fired[-1], best.detail, [(one.fault, one.column) for one in found[1:]], flush=True)
+        kinds = collections.Counter(one.split()[1] for one in fired)
+        share = len(fired) / max(windows, 1)
+        print(f"| {name} | {windows} | {abnormal} | {len(fired)} | {share:.1%} | {dict(kinds)} |", flush=True)
+
+
+def planted(arguments: argparse.Namespace) -> None:
+    """Measure firing, naming and restoring on planted changes."""
+    rows: list[dict[str, Any]] = []
+    for name in arguments.tables:
+        table = TABLES[name]()
+        places = [
+            place
+            for place in range(table.trailing, len(table.frames) - 1)
+            if in_part(table.frames[place][0], arguments.part)
+        ]
+        rng = random.Random(f"{name}{arguments.seed}")
+        for place in rng.sample(places, min(arguments.windows, len(places))):
+            window = table.frames[place][0]
+            reference = learn(table, place)
+            for kind, right, column, frame, wanted in plants(table, place, rng):
+                if arguments.kinds and not (set(arguments.kinds) & right):
+                    continue
+                start = time.process_time()
+                found = diagnose(frame, reference, window=window)
+                rows.append(_judge(table, window, kind, right, column, found, frame, wanted, reference))
+                rows[-1]["seconds"] = time.process_time() - start
+                one = rows[-1]
+                if arguments.verbose and (not one["named"] or (wanted is not None and one["restored"] < 0.99)):
+                    print("   ", name, window.key, kind, column, "restored", round(one["restored"], 3), [
+                        (d.fault, d.column, d.repair.operator, d.before, d.after, d.confidence) for d in found[:3]
+                    ], list(reference.score(frame, window).abnormal().items())[:8], flush=True)  # fmt: skip
+        print(name, sum(row["table"] == name for row in rows), flush=True)
+    _report(rows)
+
+
+def _judge(
+    table: Table,
+    window: Window,
+    kind: str,
+    right: set[str],
+    column: str,
+    found: list[Any],
+    frame: pl.DataFrame,
+    wanted: pl.DataFrame | None,
+    reference: Reference,
+) -> dict[str, Any]:
+    from headwater.stats.signatures.repairs import apply
+
+    best = found[0] if found else None
+    share = np.nan
+    if wanted is not None:
+        share = 0.0
+        if best is not None and best.invertible:
+            share = restored(apply(best.repair, frame, reference), wanted)
+    return {
+        "table": table.name,
+        "kind": kind,
+        "fault": "/".join(sorted(right)),
+        "fired": bool(found),
+        "named": best is not None and best.fault in right,
+        "listed": any(one.fault in right for one in found),
+        "column": best is not None and (not column or column in best.column or not best.column),
+        "restored": share,
+    }
+
+
+def _report(rows: list[dict[str, Any]]) -> None:
+    table = pl.DataFrame(rows)
+    for by in ("table", "kind", "fault"):
+        summary = (
+            table.with_columns(pl.col("restored").fill_nan(None))
+            .group_by(by)
+            .agg(
+                pl.len().alias("n"), pl.col("fired").mean(), pl.col("named").mean(), pl.col("listed").mean(),
+                pl.col("column").mean(), (pl.col("restored") > 0.99).mean().alias("restored"),
+                (pl.col("seconds").quantile(0.95) * 1000).round(0).alias("p95 ms"),
+            )
+            .sort(by)
+        )  # fmt: skip
+        print(f"\n| {' | '.join(summary.columns)} |\n|{'---|' * summary.width}")
+        for row in summary.iter_rows():
+            print("| " + " | ".join(f"{one:.2f}" if isinstance(one, float) else str(one) for one in row) + " |")
+
+
+def main() -> None:
+    """Run one of the two sweeps."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweep", choices=("clean", "planted"))
+    parser.add_argument("--tables", type=lambda text: text.split(","), default=list(TABLES))
+    parser.add_argument("--kinds", type=lambda text: text.split(","), default=[])
+    parser.add_argument("--part", choices=("development", "held-out", "all"), default="development")
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--windows", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--verbose", action="store_true")
+    arguments = parser.parse_args()
+    if not DATA.is_dir():
+        raise SystemExit(f"no data at {DATA}; set HEADWATER_DATA")
+    (clean if arguments.sweep == "clean" else planted)(arguments)
+
+
+if __name__ == "__main__":
+    main()

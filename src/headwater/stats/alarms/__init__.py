@@ -1,0 +1,1 @@
+"""How abnormal a number is against its own past: bands, e-processes, and the forms of metrics."""

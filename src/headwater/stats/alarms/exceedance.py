@@ -1,0 +1,405 @@
+"""Exceedance of a window's metrics over their own history: how many bands away from the expected level a value lies.
+
+``r = |x - m| / max(q99 of past |x - m|, floor)``: 1 is the edge of what history did in 99 of 100 windows, and a finding
+starts at 2. On clean days this alarms far less than tests that take rows as independent, because window-to-window
+variance is many times what independent rows predict.
+
+The expected level ``m`` is a trailing median plus the effect of the window's slot (weekday or holiday; for hours, hour
+of the day and hour of the week), so that slow seasons move ``m`` along. Past deviations were taken by the same scheme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from headwater.core.windows import Calendar
+from headwater.stats.alarms import eprocess, sizes
+from headwater.stats.alarms.forms import COUNT, Forms
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+WARM = {"1d": 14, "1h": 48}
+TRAILING = {"1d": 14, "1h": 72}
+KEEP = {"1d": 400, "1h": 24 * 7 * 10}
+SLOT_WINDOWS = 6
+ROWS = "rows"
+LASTING = 4  # the level a lasting shift is measured from is so many times longer than the local level
+_QUANTILE, _NORMAL_QUANTILE = 0.99, 2.576
+_FEW = 3.0  # a quantile of n deviations is too low for small n: bands are drawn wider by 3/n
+_HELD_BACK = 2  # local levels by which the newest windows are held back from saying how far evidence goes
+_HOLIDAY = 7
+_UPWARD = np.sign(eprocess.BETS)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How unusual one value is.
+
+    Attributes:
+        r: Exceedance ratio; 0 while there is too little history for a verdict.
+        value: The value as measured.
+        expected: The level expected for its slot.
+        spread: The band's half-width, on the scale the metric is compared on (see `forms`).
+        low: Value at the lower edge of the band (r = 1).
+        high: Value at the upper edge.
+        evidence: e-value of a small persistent shift up to and including this window (see `eprocess`), over the highest
+            that accepted history reached: window metrics are autocorrelated and skewed, and history shows how much.
+        windows: How many windows the expectation rests on.
+        toward: Which way the evidence of a shift points: 1 upwards, -1 downwards.
+    """
+
+    r: float
+    value: float
+    expected: float
+    spread: float
+    low: float
+    high: float
+    evidence: float = 1.0
+    windows: int = 0
+    toward: int = 0
+
+
+class Slots:
+    """Assign a window key to its seasonal slots.
+
+    Args:
+        calendar: The calendar that names the windows.
+        holidays: Days (``YYYY-MM-DD``) that form a slot of their own.
+    """
+
+    def __init__(self, calendar: Calendar | None = None, holidays: Iterable[str] = ()) -> None:
+        self.calendar = calendar or Calendar()
+        self.holidays = frozenset(holidays)
+
+    def of(self, window: str) -> tuple[int, int]:
+        """Return the coarse slot (0, or hour of the day) and the fine slot (weekday or hour of the week)."""
+        if self.calendar.every == "1d":
+            return 0, _HOLIDAY if window in self.holidays else date.fromisoformat(window[:10]).weekday()
+        local = self.calendar.window(window).start.astimezone(ZoneInfo(self.calendar.timezone))
+        day = _HOLIDAY if f"{local:%Y-%m-%d}" in self.holidays else local.weekday()
+        return local.hour, day * 24 + local.hour
+
+
+class Baseline:
+    """The history of one subject's metrics, and the band it draws around each.
+
+    Feed it accepted windows only: a window in alarm must never be learned. It misleads when history itself is bad (the
+    band is then too wide). A metric needs `WARM` windows before it gets a verdict.
+
+    Args:
+        slots: Seasonal slots; daily windows in UTC by default.
+        trailing: Windows in the local level.
+        keep: Windows remembered.
+
+    Example:
+        >>> days = [window.key for window in Calendar().between("2013-01-01", "2013-03-01")]
+        >>> history = {day: {"rows": 1000.0 + index % 5} for index, day in enumerate(days)}
+        >>> baseline = Baseline().fit(history)
+        >>> baseline.score("2013-03-02", {"rows": 1003.0})["rows"].r < 1
+        True
+        >>> baseline.score("2013-03-02", {"rows": 400.0})["rows"].r > 2
+        True
+    """
+
+    _evidence: Floats
+    _path: Floats
+    _squares: Floats
+    _counts: Floats
+
+    def __init__(self, slots: Slots | None = None, *, trailing: int | None = None, keep: int | None = None) -> None:
+        self.slots = slots or Slots()
+        every = self.slots.calendar.every
+        self.warm = WARM[every]
+        self.trailing = trailing or TRAILING[every]
+        self.keep = keep or KEEP[every]
+        self.fit({})
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def fit(self, history: Mapping[str, Mapping[str, float]]) -> Baseline:
+        """Learn windows in key order, forgetting everything learned before; returns itself."""
+        self.keys = sorted(history)[-self.keep :]
+        rows = np.array([history[key].get(ROWS, np.nan) for key in self.keys], dtype=np.float64)
+        self._uneven = sizes.uneven(rows)
+        self._sizes: Floats = rows
+        self._sampled: Floats = np.zeros(0)
+        self._usual_size = 1.0
+        self._since_sizes = self.trailing
+        self._name(list(dict.fromkeys(name for key in self.keys for name in history[key])))
+        shape = (len(self.keys), len(self.names))
+        raw = [[history[key].get(name, np.nan) for name in self.names] for key in self.keys]
+        self._values = self._forms.forward(np.array(raw, dtype=np.float64).reshape(shape))
+        found = [self.slots.of(key) for key in self.keys]
+        self._coarse: Ints = np.array([coarse for coarse, _ in found], dtype=np.int64)
+        self._fine: Ints = np.array([fine for _, fine in found], dtype=np.int64)
+        self._pooled = self._values - _trailing_medians(self._values, self.trailing)
+        self._coarse_effects: dict[int, Floats] = {}
+        self._fine_effects: dict[int, Floats] = {}
+        for coarse, fine in dict.fromkeys(found):
+            self._learn_slot(coarse, fine)
+        flat = self._values - self._effects(self._coarse, self._fine)
+        self._deviations = flat - _trailing_medians(flat, self.trailing)
+        self._scale: tuple[Floats, Floats] | None = None
+        self._begin(flat)
+        return self
+
+    def score(self, window: str, metrics: Mapping[str, float]) -> dict[str, Score]:
+        """Compare a window's metrics with history, without learning from them; unknown metrics are left out."""
+        at = [(name, self._place[name]) for name in metrics if name in self._place]
+        if not at:
+            return {}
+        given = self._row(metrics)
+        value, level = self._forms.forward(given), self._level(window)
+        _, count = self._bands()
+        width = self._width(level, self._size(metrics, level))
+        with np.errstate(invalid="ignore", over="ignore"):
+            ratio = np.abs(value - level) / width
+            state = eprocess.step(self._evidence, self._unit(self._lasting(window, value)))
+        ready = (count >= self.warm) & np.isfinite(ratio)
+        columns = (
+            np.where(ready, ratio, 0.0),
+            given,
+            self._forms.backward(level),
+            width,
+            self._forms.backward(level - width),
+            self._forms.backward(level + width),
+            np.where(ready, eprocess.mixture(state) / self._peak(), 1.0),
+            np.sign(_UPWARD @ state),
+        )
+        table, known, windows = np.column_stack(columns).tolist(), np.isfinite(level), count.astype(np.int64).tolist()
+        found = {}
+        for name, place in at:
+            if known[place]:
+                r, seen, expected, spread, low, high, evidence, toward = table[place]
+                found[name] = Score(r, seen, expected, spread, low, high, evidence, windows[place], int(toward))
+        return found
+
+    def update(self, window: str, metrics: Mapping[str, float]) -> None:
+        """Learn one accepted window, later than all before it. Never call it for a window in alarm."""
+        self._admit(metrics)
+        row, level = self._forms.forward(self._row(metrics)), self._level(window)
+        self._accumulate(self._lasting(window, row))
+        pooled = row - _median(self._values[-self.trailing :], _least(self.trailing))
+        coarse, fine = self.slots.of(window)
+        cut = slice(max(0, len(self.keys) + 1 - self.keep), None)
+        self.keys = [*self.keys, window][cut]
+        self._coarse, self._fine = np.append(self._coarse, coarse)[cut], np.append(self._fine, fine)[cut]
+        self._since_sizes += 1
+        self._sizes = np.append(self._sizes, metrics.get(ROWS, np.nan))[cut]
+        self._values = np.vstack([self._values, row])[cut]
+        self._pooled = np.vstack([self._pooled, pooled])[cut]
+        self._deviations = np.vstack([self._deviations, row - level])[cut]
+        self._learn_slot(coarse, fine)
+        self._scale = None
+
+    def deviations(self, metric: str) -> Floats:
+        """Return a metric's past deviations from its expected level, in window order; NaN where not defined."""
+        place = self._place.get(metric)
+        return np.full(len(self.keys), np.nan) if place is None else np.array(self._deviations[:, place])
+
+    def values(self, metric: str) -> Floats:
+        """Return a metric's learned values in window order; NaN where it was missing."""
+        place = self._place.get(metric)
+        if place is None:
+            return np.full(len(self.keys), np.nan)
+        return Forms([metric], arcs=self._uneven).backward(self._values[:, [place]])[:, 0]
+
+    def count(self, metric: str) -> int:
+        """Return in how many learned windows a metric was there."""
+        place = self._place.get(metric)
+        return 0 if place is None else int(self._bands()[1][place])
+
+    def steady(self, metric: str, share: float = 0.9) -> bool:
+        """Tell whether a metric hardly moves: the very same value in at least ``share`` of the last windows."""
+        seen = self.values(metric)[-4 * self.trailing :]
+        seen = seen[np.isfinite(seen)]
+        return len(seen) >= _least(self.trailing) and float(np.mean(np.isclose(seen, np.median(seen)))) >= share
+
+    def _name(self, names: list[str]) -> None:
+        self.names = names
+        self._place = {name: index for index, name in enumerate(names)}
+        self._forms = Forms(names, hourly=self.slots.calendar.every == "1h", arcs=self._uneven)
+
+    def _admit(self, metrics: Mapping[str, float]) -> None:
+        """Make room for metrics that history has not seen."""
+        new = [name for name in metrics if name not in self._place]
+        if not new:
+            return
+        self._name([*self.names, *new])
+        blank = np.full((len(self.keys), len(new)), np.nan)
+        self._values = np.hstack([self._values, blank])
+        self._pooled = np.hstack([self._pooled, blank])
+        self._deviations = np.hstack([self._deviations, blank])
+        self._sampled = np.append(self._sampled, np.zeros(len(new) if len(self._sampled) else 0))
+        self._evidence = np.hstack([self._evidence, np.ones((len(self._evidence), len(new)))])
+        self._path = np.hstack([self._path, np.ones((len(self._path), len(new)))])
+        self._squares, self._counts = (
+            np.append(self._squares, np.zeros(len(new))),
+            np.append(self._counts, np.zeros(len(new))),
+        )
+        for effects in (self._coarse_effects, self._fine_effects):
+            effects.update({slot: np.append(effect, np.zeros(len(new))) for slot, effect in effects.items()})
+        self._scale = None
+
+    def _row(self, metrics: Mapping[str, float]) -> Floats:
+        row = np.full(len(self.names), np.nan)
+        for name, value in metrics.items():
+            if name in self._place:
+                row[self._place[name]] = value
+        return row
+
+    def _begin(self, flat: Floats) -> None:
+        """Run the e-CUSUM over history, to know how far it goes on windows that were accepted."""
+        lasting: Floats = flat - _trailing_means(flat, LASTING * self.trailing, _least(self.trailing))
+        self._squares, self._counts = np.nansum(lasting**2, axis=0), np.isfinite(lasting).sum(axis=0).astype(np.float64)
+        self._evidence = np.ones((len(eprocess.BETS), len(self.names)))
+        self._path = np.ones((len(lasting), len(self.names)))
+        for at, row in enumerate(self._unit(lasting)):
+            self._evidence = eprocess.step(self._evidence, row)
+            self._path[at] = eprocess.mixture(self._evidence)
+
+    def _accumulate(self, lasting: Floats) -> None:
+        self._evidence = eprocess.step(self._evidence, self._unit(lasting))
+        self._path = np.vstack([self._path, eprocess.mixture(self._evidence)])[-self.keep :]
+        self._squares, self._counts = self._squares + np.nan_to_num(lasting) ** 2, self._counts + np.isfinite(lasting)
+
+    def _peak(self) -> Floats:
+        """Return how far evidence went in accepted windows, the newest aside: they may be the drift itself."""
+        peak: Floats = self._path[: -_HELD_BACK * self.trailing].max(axis=0, initial=1.0)
+        return peak
+
+    def _lasting(self, window: str, value: Floats) -> Floats:
+        """Measure how far a window is from the long level; a lasting shift soon becomes the local level."""
+        long = self._flat(LASTING * self.trailing)
+        count = np.isfinite(long).sum(axis=0)
+        mean = np.nansum(long, axis=0) / np.maximum(count, 1)
+        away: Floats = np.where(count >= _least(self.trailing), value - self._seasonal(window) - mean, np.nan)
+        return away
+
+    def _unit(self, lasting: Floats) -> Floats:
+        square = np.sqrt(self._squares / np.maximum(self._counts, 1))
+        floor = self._forms.floors(_median(self._values[-self.trailing :], 1)) / _NORMAL_QUANTILE
+        return eprocess.standardise(lasting, 0.0, np.fmax(square, floor))
+
+    def _learn_slot(self, coarse: int, fine: int) -> None:
+        """Learn what a slot adds to the level, shrunk towards nothing below six windows in it."""
+        if self.slots.calendar.every == "1h":
+            self._coarse_effects[coarse] = _shrunk_median(self._pooled[self._coarse == coarse])
+        rows = self._pooled[self._fine == fine]
+        self._fine_effects[fine] = _shrunk_median(rows - self._coarse_effects.get(coarse, 0.0))
+
+    def _effects(self, coarse: Ints, fine: Ints) -> Floats:
+        found = np.zeros((len(coarse), len(self.names)))
+        for at, (wide, narrow) in enumerate(zip(coarse.tolist(), fine.tolist(), strict=True)):
+            found[at] += self._coarse_effects.get(wide, 0.0) + self._fine_effects.get(narrow, 0.0)
+        return found
+
+    def _flat(self, count: int) -> Floats:
+        recent = slice(-count, None)
+        return self._values[recent] - self._effects(self._coarse[recent], self._fine[recent])
+
+    def _seasonal(self, window: str) -> Floats:
+        coarse, fine = self.slots.of(window)
+        seasonal: Floats = self._effects(np.array([coarse]), np.array([fine]))[0]
+        return seasonal
+
+    def _level(self, window: str) -> Floats:
+        return self._seasonal(window) + _median(self._flat(self.trailing), _least(self.trailing))
+
+    def _learn_sizes(self) -> None:
+        """Learn how deviations depend on rows; now and then, because it changes slowly."""
+        if self._since_sizes < self.trailing:
+            return
+        self._sampled = sizes.sampling_share(self._deviations, self._sizes)
+        self._usual_size = float(np.nanmedian(self._sizes))
+        self._since_sizes = 0
+
+    def _width(self, level: Floats, size: Floats) -> Floats:
+        band, _ = self._bands()
+        if self._uneven:
+            band = band * np.diagonal(sizes.stretch(self._sampled, size, self._usual_size))
+        width: Floats = np.fmax(band, self._forms.floors(level))
+        return width
+
+    def _size(self, metrics: Mapping[str, float], level: Floats) -> Floats:
+        """Return the rows that each metric of a window stands on; counts stand on the rows that were expected."""
+        size = np.full(len(self.names), float(metrics.get(ROWS, np.nan)))
+        if ROWS in self._place:
+            expected = float(self._forms.backward(level)[self._place[ROWS]])
+            size[self._forms.kinds == COUNT] = expected
+        return size
+
+    def _bands(self) -> tuple[Floats, Floats]:
+        """Return q99 of past deviations, as in a window of usual size, and the number of windows, by metric."""
+        if self._scale is None:
+            deviations = self._deviations
+            if self._uneven:
+                self._learn_sizes()
+                deviations = deviations / sizes.stretch(self._sampled, self._sizes, self._usual_size)
+            size = np.sort(np.abs(deviations), axis=0)
+            count = np.isfinite(size).sum(axis=0)
+            band = _quantile(size, count, _QUANTILE) * (1 + _FEW / np.maximum(count, 1))
+            self._scale = band, np.isfinite(self._values).sum(axis=0).astype(np.float64)
+        return self._scale
+
+
+def _least(trailing: int) -> int:
+    return max(3, trailing // 2)
+
+
+def _median(rows: Floats, least: int) -> Floats:
+    """Median over the rows that have a value; NaN where fewer than ``least`` have."""
+    if not len(rows):
+        return np.full(rows.shape[1:], np.nan)
+    ordered = np.sort(rows, axis=0)
+    count = np.isfinite(ordered).sum(axis=0)
+    middle: Floats = np.where(count >= least, _quantile(ordered, count, 0.5), np.nan)
+    return middle
+
+
+def _quantile(ordered: Floats, count: Ints, at: float) -> Floats:
+    """Linear quantile along axis 0 of sorted values with NaN at the end; NaN for none."""
+    if not len(ordered):
+        return np.full(ordered.shape[1:], np.nan)
+    place = np.maximum(count - 1, 0) * at
+    low = np.floor(place).astype(np.int64)
+    high = np.minimum(low + 1, np.maximum(count - 1, 0))
+    below = np.take_along_axis(ordered, low[None], axis=0)[0]
+    above = np.take_along_axis(ordered, high[None], axis=0)[0]
+    found: Floats = np.where(count > 0, below + (above - below) * (place - low), np.nan)
+    return found
+
+
+def _shrunk_median(rows: Floats) -> Floats:
+    count = np.isfinite(rows).sum(axis=0)
+    effect: Floats = np.nan_to_num(_median(rows, 1)) * np.minimum(count / SLOT_WINDOWS, 1.0)
+    return effect
+
+
+def _trailing_medians(values: Floats, trailing: int) -> Floats:
+    """Median of the ``trailing`` rows before each row; NaN until half of them are there."""
+    found = np.full(values.shape, np.nan)
+    for at in range(_least(trailing), len(values)):
+        found[at] = _median(values[max(0, at - trailing) : at], _least(trailing))
+    return found
+
+
+def _trailing_means(values: Floats, trailing: int, least: int) -> Floats:
+    """Mean of the up to ``trailing`` rows before each row; NaN until ``least`` of them are there."""
+    known = np.isfinite(values)
+    edge = np.zeros((1, values.shape[1]))
+    sums = np.concatenate([edge, np.cumsum(np.where(known, values, 0.0), axis=0)])
+    counts = np.concatenate([edge, np.cumsum(known, axis=0)])
+    end = np.arange(len(values))
+    start = np.maximum(end - trailing, 0)
+    count = counts[end] - counts[start]
+    means: Floats = np.where(count >= least, (sums[end] - sums[start]) / np.maximum(count, 1), np.nan)
+    return means

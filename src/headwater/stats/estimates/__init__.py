@@ -1,0 +1,1 @@
+"""Performance before labels arrive: estimators, their bands, and when they abstain."""

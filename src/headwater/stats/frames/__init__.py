@@ -1,0 +1,1 @@
+"""Whole frames: their identity, their differences, and windows of them on top of each other."""

@@ -1,0 +1,1 @@
+"""Performance once outcomes are known: by task, over groups and segments, with intervals."""
