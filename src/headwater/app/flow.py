@@ -9,7 +9,7 @@ from headwater.app.approving import explained
 from headwater.app.declared import unmuted
 from headwater.app.estimating import estimates
 from headwater.app.evidence import measure, on_probation
-from headwater.app.judging import look_for_signatures, merge_causes, open_or_merge, triage
+from headwater.app.judging import further_causes, look_for_signatures, merge_causes, open_or_merge, triage
 from headwater.app.line import Line
 from headwater.app.profiling import vocabulary
 from headwater.app.remedying import verify
@@ -64,6 +64,7 @@ def advance(line: Line, first: str, last: str, progress: Callable[[str], None] =
         ):
             verdicts.append(triage(line, incident, last))
     verdicts = merge_causes(line, verdicts)
+    verdicts += [triage(line, incident, last) for incident in further_causes(line, verdicts, last)]
     verify(line, last, findings)
 
     alarmed = any(finding.severity == "alarm" for finding in findings)

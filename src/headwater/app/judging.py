@@ -21,10 +21,10 @@ from headwater.mlops.outcome import row_costs
 from headwater.triage.case import REALISED, Case, Diagnosed, Failed
 from headwater.triage.chain import Keep
 from headwater.triage.collapsing import admitted, collapse, merging
-from headwater.triage.incidents import Incident, move
+from headwater.triage.incidents import Incident, move, opening
 from headwater.triage.mechanism import HARM_WINDOWS, harm
 from headwater.triage.replay import Replay
-from headwater.triage.verdict import judge
+from headwater.triage.verdict import CERTAIN, judge
 
 SURE = 0.5
 """Confidence at which a signature is a finding by itself, if undoing it restores normality. One that cannot be undone
@@ -139,6 +139,30 @@ def merge_causes(line: Line, verdicts: Sequence[Verdict]) -> list[Verdict]:
         else:
             left.append(verdict)
     return left
+
+
+def further_causes(line: Line, verdicts: Sequence[Verdict], run: str) -> list[Incident]:
+    """Open an incident for each further culprit that a verdict is sure of: two causes are two incidents.
+
+    What is opened needs an alarm of its own and no active incident that is about it or names it.
+    """
+    opened: list[Incident] = []
+    time = line.services.clock.now()
+    for verdict in verdicts:
+        for item in verdict.suspects:
+            taken = {root for incident in line.state.incidents.active() for root in incident.roots}
+            if item.probability < CERTAIN or item.exonerated or item.subject in taken or not verdict.subject:
+                continue
+            keys = line.calendar.between(verdict.start_window, max(run, verdict.start_window))
+            alarms = [
+                finding for key in keys for finding in line.state.findings.get(key.key, ())
+                if finding.subject == item.subject and finding.severity == "alarm" and not _settled(line, finding)
+            ]  # fmt: skip
+            if alarms:
+                name = line.state.incidents.next_id(line.project.name)
+                line.record([opening(name, alarms, item.subject, alarms[0].window, time)])
+                opened.append(line.state.incidents.get(name))
+    return opened
 
 
 def _one_cause(one: Verdict, other: Verdict) -> bool:
@@ -265,6 +289,7 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None) 
         side=line.side,
         price=_price,
         harm=graded,
+        subject=incident.subject,
     )
 
 

@@ -84,6 +84,7 @@ class Case:
         labelled: Windows with labels before the incident, oldest first.
         ref: Writes an asset's dataset reference.
         blame: Writes what answers for an asset's mechanism: its dataset, or the deployment that makes predictions.
+        subject: What the incident is about: the upstream-most subject that alarmed.
     """
 
     incident: str
@@ -103,6 +104,7 @@ class Case:
     side: Callable[[str], str]
     price: Price
     harm: Callable[[str, str, Mechanism], Mapping[str, float]]
+    subject: str = ""
 
     @property
     def assets(self) -> Mapping[str, Asset]:

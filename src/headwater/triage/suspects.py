@@ -55,6 +55,16 @@ class Weighed:
     causes: tuple[str, ...] = ()
     proof: Proof | None = None
 
+    @property
+    def proven(self) -> bool:
+        """Whether something of its own speaks against it, which no other suspect explains.
+
+        Its code gives other rows on the same parents and that matters, its table carries a signature, or it is missing.
+        """
+        if self.exonerated or self.weight <= 0 or self.proof is None:
+            return False
+        return self.repair is not None or self.fault == "missing" or self.kind in ("code", "release")
+
     def subject(self, case: Case) -> str:
         """What is blamed: the deployment for what a server loaded, otherwise the asset whose code or rows failed."""
         return case.blame(self.asset) if self.kind == "release" else case.ref(self.asset)

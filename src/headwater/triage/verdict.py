@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from headwater.core.records import Finding, Remedy, Suspect, Verdict
 from headwater.triage.case import REALISED, Case
 from headwater.triage.chain import Keep, chain
 from headwater.triage.effect import effect
+from headwater.triage.posterior import CLEARED, Posterior, posterior
 from headwater.triage.remedies import choose
 from headwater.triage.suspects import Weighed
 from headwater.triage.weighing import weigh
@@ -37,10 +37,14 @@ def judge(case: Case, time: datetime, keep: Keep = lambda _: None) -> Verdict:
     nothing, unseen = (-2.0, 0.5) if case.broken else (0.0, -1.0)
     if not case.failed and not any(finding.severity == "alarm" for finding in case.findings):
         nothing = 3.0  # every alarm is explained by now, as by an approval that came after it
-    weights = [item.weight if not item.exonerated else -20.0 for item in suspects] + [world, nothing, unseen]
-    chances = _softmax(weights)
-    listed = tuple(_listed(case, item, chance) for item, chance in zip(suspects, chances, strict=False))
-    best = max(range(len(weights)), key=lambda index: chances[index])
+    told = posterior(
+        [CLEARED if item.exonerated else item.weight for item in suspects],
+        [item.proven for item in suspects],
+        world,
+        nothing,
+        unseen,
+    )
+    listed = tuple(_listed(case, item, chance) for item, chance in zip(suspects, told.suspects, strict=True))
     common: dict[str, Any] = {
         "incident": case.incident,
         "window": case.windows[-1],
@@ -48,19 +52,28 @@ def judge(case: Case, time: datetime, keep: Keep = lambda _: None) -> Verdict:
         "time": time,
         "causes": tuple(finding.id for finding in case.findings if finding.severity == "alarm"),
     }
-    if best < len(suspects) and chances[best] >= CERTAIN:
-        return _named(case, suspects[best], chances[best], common, keep)
-    if best == len(suspects) and chances[best] >= CERTAIN:
-        return _nobody(case, "world", chances[best], common)
-    if best == len(suspects) + 1 and chances[best] >= CERTAIN:
-        return _nobody(case, "none", chances[best], common)
-    return _undetermined(case, suspects, chances, common)
+    culprit = _culprit(case, suspects, told)
+    if culprit is not None:
+        return _named(case, suspects[culprit], told.suspects[culprit], common, keep)
+    if told.world >= CERTAIN:
+        return _nobody(case, "world", told.world, common)
+    if told.nothing >= CERTAIN:
+        return _nobody(case, "none", told.nothing, common)
+    return _undetermined(case, suspects, told.best, common)
 
 
-def _softmax(weights: Sequence[float]) -> list[float]:
-    top = max(weights)
-    terms = [math.exp(weight - top) for weight in weights]
-    return [term / sum(terms) for term in terms]
+def _culprit(case: Case, suspects: Sequence[Weighed], told: Posterior) -> int | None:
+    """Choose whom this incident names: of several that failed, the one that it is about."""
+    certain = [index for index, chance in enumerate(told.suspects) if chance >= CERTAIN]
+
+    def rank(index: int) -> tuple[bool, bool, float]:
+        item = suspects[index]
+        own = case.subject in (item.subject(case), case.ref(item.asset))
+        asset = case.named.get(case.subject)
+        above = asset is not None and asset in case.replay.descendants(item.asset)
+        return own, above, told.suspects[index]
+
+    return max(certain, key=rank, default=None)
 
 
 def _world(case: Case) -> float:
@@ -196,8 +209,8 @@ def _raised(case: Case) -> int:
     return len({finding.window for finding in case.findings if _realised(finding)})
 
 
-def _undetermined(case: Case, suspects: Sequence[Weighed], chances: Sequence[float], common: dict[str, Any]) -> Verdict:
-    leading = [item for item, _ in zip(suspects, chances, strict=False) if not item.exonerated][:2]
+def _undetermined(case: Case, suspects: Sequence[Weighed], best: float, common: dict[str, Any]) -> Verdict:
+    leading = [item for item in suspects if not item.exonerated][:2]
     names = " and ".join(f"`{item.asset}`" for item in leading) or "no asset"
     test = f"run the next window and ask the owner of {names} for a fresh delivery to compare"
     return Verdict(
@@ -206,7 +219,7 @@ def _undetermined(case: Case, suspects: Sequence[Weighed], chances: Sequence[flo
         fault="undetermined",
         side="",
         owner="",
-        confidence=round(max(chances[:-1]), 4),
+        confidence=round(best, 4),
         text=f"Undetermined: the evidence points at {names}, but at none with a probability of {CERTAIN:.0%} or more.",
         start_window=case.windows[0],
         chain=(),
