@@ -125,3 +125,29 @@ def test_a_quiet_world_blames_nobody(live: Live) -> None:
     incidents = live.workspace.incidents(all=True)
     assert len(incidents) <= 1 and all(incident["verdict"]["status"] == "world" for incident in incidents)
     assert [item["subject"] for item in cleared(live.workspace.line)] == ["dataset:shop/basket"]
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("basket_join_inner", "served_default_zero"),
+        ("amount_in_cents", "history_window"),
+        ("catalogue_truncated", "label_definition"),
+        ("discount_percent", "batch_misaligned"),
+    ],
+)
+def test_two_faults_at_once_are_two_incidents_that_name_them(pair: tuple[str, str], live: Live) -> None:
+    faults = [FAULTS[name] for name in pair]
+    for fault in faults:
+        fault.plant(live.project)
+    live.run()
+    if len(live.workspace.incidents()) < 2:
+        live.run()
+    incidents = live.workspace.incidents()
+    named = [incident["verdict"]["subject"] for incident in incidents]
+    assert len(named) == 2, incidents
+    assert all(any(subject in subjects(fault) for subject in named) for fault in faults), named
+    for incident in incidents:
+        first = [item["subject"] for item in incident["verdict"]["suspects"][:3]]
+        assert all(any(subject in subjects(fault) for subject in first) for fault in faults), first
+        assert incident["verdict"]["confidence"] > 0.5

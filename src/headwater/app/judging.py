@@ -149,20 +149,35 @@ def further_causes(line: Line, verdicts: Sequence[Verdict], run: str) -> list[In
     opened: list[Incident] = []
     time = line.services.clock.now()
     for verdict in verdicts:
-        for item in verdict.suspects:
+        for item in verdict.suspects if verdict.status == "named" else ():
+            about = _written(line, item.subject)
             taken = {root for incident in line.state.incidents.active() for root in incident.roots}
-            if item.probability < CERTAIN or item.exonerated or item.subject in taken or not verdict.subject:
+            if item.probability < CERTAIN or item.exonerated or about & taken:
                 continue
-            keys = line.calendar.between(verdict.start_window, max(run, verdict.start_window))
-            alarms = [
-                finding for key in keys for finding in line.state.findings.get(key.key, ())
-                if finding.subject == item.subject and finding.severity == "alarm" and not _settled(line, finding)
-            ]  # fmt: skip
-            if alarms:
+            first = line.state.incidents.get(verdict.incident).window
+            if alarms := _alarms(line, about, first, max(first, run)):
                 name = line.state.incidents.next_id(line.project.name)
-                line.record([opening(name, alarms, item.subject, alarms[0].window, time)])
+                line.record([opening(name, alarms, item.subject, first, time)])
                 opened.append(line.state.incidents.get(name))
     return opened
+
+
+def _written(line: Line, subject: str) -> set[str]:
+    """All references of the asset that a subject stands for: its dataset and, for predictions, the deployment."""
+    return next(
+        ({line.ref(name), line.blame(name)} for name in line.assets if subject in (line.ref(name), line.blame(name))),
+        {subject},
+    )
+
+
+def _alarms(line: Line, about: set[str], first: str, last: str) -> list[Finding]:
+    """The alarms of the runs first..last about an asset, in its own windows."""
+    lag = next((line.assets[name].lag for name in line.assets if line.ref(name) in about), 0)
+    keys = [line.calendar.shift(window, -lag).key for window in line.calendar.between(first, last)]
+    return [
+        finding for key in keys for finding in line.state.findings.get(key, ())
+        if finding.subject in about and finding.severity == "alarm" and not _settled(line, finding)
+    ]  # fmt: skip
 
 
 def _one_cause(one: Verdict, other: Verdict) -> bool:
