@@ -18,7 +18,7 @@ from headwater.core.ports import Entry
 from headwater.core.project import Model
 from headwater.core.records import Evidence, Finding, Verdict
 from headwater.mlops.outcome import row_costs
-from headwater.triage.case import REALISED, Case, Diagnosed, Failed
+from headwater.triage.case import REALISED, Case, Diagnosed, Failed, Sight, unreplayed
 from headwater.triage.chain import Keep
 from headwater.triage.collapsing import admitted, collapse, merging
 from headwater.triage.incidents import Incident, move, opening
@@ -208,6 +208,11 @@ def _settled(line: Line, finding: Finding) -> bool:
     return False
 
 
+def assess(line: Line, incident: Incident, run: str, sight: Sight = "replay") -> Verdict:
+    """Judge an incident and record nothing: what the verdict would be, by as much as ``sight`` allows to look at."""
+    return judge(case(line, incident, max(run, incident.window), sight=sight), line.services.clock.now())
+
+
 def triage(line: Line, incident: Incident, run: str) -> Verdict:
     """Judge an incident on everything known by now and record the verdict."""
     time = line.services.clock.now()
@@ -227,8 +232,17 @@ def triage(line: Line, incident: Incident, run: str) -> Verdict:
     return verdict
 
 
-def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None) -> Case:
-    """Collect what is known about an incident; ``keep`` is told of the evidence that is measured anew."""
+def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None, sight: Sight = "replay") -> Case:
+    """Collect what is known about an incident.
+
+    Args:
+        line: The project.
+        incident: What is judged.
+        run: The newest run window.
+        keep: Told of the evidence that is measured anew.
+        sight: What is looked at: ``replay`` (everything), ``changes`` (metrics, lineage and when code or models
+            changed) or ``metrics`` (metrics and lineage), as where nothing can be run again.
+    """
     replay = line.replay()
     windows = tuple(window.key for window in line.calendar.between(incident.window, run))
     tests: dict[tuple[str, str], Evidence] = {}
@@ -283,7 +297,7 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None) 
             (harm(replay, model, asset, suspect, labelled) for model in models if model.predictions in below), {}
         )
 
-    return Case(
+    collected = Case(
         incident=incident.id,
         windows=windows,
         findings=tuple(item for item in findings if item.subject in related),
@@ -305,7 +319,21 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None) 
         price=_price,
         harm=graded,
         subject=incident.subject,
+        changes=_changes(line, replay, windows),
     )
+    return collected if sight == "replay" else unreplayed(collected, changes=sight == "changes")
+
+
+def _changes(line: Line, replay: Replay, windows: Sequence[str]) -> dict[str, str]:
+    """Return the first window of each asset that other code or parts made than the window before it."""
+    found: dict[str, str] = {}
+    for name, asset in line.assets.items():
+        shifted = [line.calendar.shift(line.calendar.window(key), -asset.lag) for key in windows]
+        for window in shifted:
+            made, before = (replay.made(name, key) for key in (window.key, line.calendar.shift(window, -1).key))
+            if made is not None and before is not None and made.id != before.id:
+                found.setdefault(name, window.key)
+    return found
 
 
 def _approved_since(line: Line, name: str, test: Evidence, keep: Keep) -> Evidence:

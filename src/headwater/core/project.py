@@ -179,13 +179,20 @@ class Project:
         lag: int = 0,
         snapshot: bool = False,
         side: Literal["data", "ml"] = "data",
+        parents: Sequence[str] = (),
+        layer: Layer = "raw",
     ) -> Any:
-        """Add a source: ``function(window) -> frame`` lands one window (or a range) as it comes from outside."""
+        """Add a source: ``function(window) -> frame`` lands one window (or a range) as it comes from outside.
+
+        ``parents`` names the datasets that a job elsewhere makes it from: Headwater takes what the job wrote and knows
+        the lineage, but cannot run it again, so the job is judged by what its tables look like.
+        """
 
         def add(made: Function) -> Function:
             asset = Asset(
                 name=name or _name_of(made),
-                layer="raw",
+                layer=layer,
+                reads=tuple(Read(parent) for parent in parents),
                 lag=lag,
                 snapshot=snapshot,
                 key=tuple(key),

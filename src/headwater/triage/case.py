@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
@@ -63,6 +63,9 @@ class Failed(NamedTuple):
     evidence: str = ""
 
 
+Sight = Literal["replay", "changes", "metrics"]
+"""What a case may be judged by; see `unreplayed`."""
+_OF_REPLAY = ("mechanism", "signature", "release")
 REALISED = ("performance", "fairness", "segments")
 """Monitors of how predictions compare with what came true."""
 OF_OUTCOMES = (*REALISED, "estimated", "business")
@@ -85,6 +88,7 @@ class Case:
         ref: Writes an asset's dataset reference.
         blame: Writes what answers for an asset's mechanism: its dataset, or the deployment that makes predictions.
         subject: What the incident is about: the upstream-most subject that alarmed.
+        changes: For assets that cannot be run again, the first of the incident's windows made by other code or parts.
     """
 
     incident: str
@@ -105,6 +109,7 @@ class Case:
     price: Price
     harm: Callable[[str, str, Mechanism], Mapping[str, float]]
     subject: str = ""
+    changes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def assets(self) -> Mapping[str, Asset]:
@@ -149,3 +154,23 @@ class Case:
         lag = self.assets[asset].lag
         calendar = self.replay.calendar
         return [calendar.shift(calendar.window(key), -lag).key for key in self.windows]
+
+
+def unreplayed(case: Case, *, changes: bool) -> Case:
+    """Take away all that needs rows, code or versions: the case as a tool knows it that sees metrics and lineage.
+
+    Args:
+        case: A case.
+        changes: Leave when code or models changed, without what they changed to.
+    """
+    return replace(
+        case,
+        findings=tuple(item for item in case.findings if item.monitor not in _OF_REPLAY),
+        tests={},
+        releases={},
+        diagnosed={},
+        accepted={},
+        replay=case.replay.barred(),
+        changes=case.changes if changes else {},
+        failed={name: item._replace(changed=item.changed and changes) for name, item in case.failed.items()},
+    )

@@ -7,7 +7,7 @@ running the code, not by statistics.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -69,6 +69,11 @@ class Replay:
         self._observed: dict[tuple[str, str], pl.DataFrame | None] = {}
         self._keys: dict[str, list[str]] = {}
         self._descendants: dict[str, set[str]] = {}
+
+    def barred(self) -> Replay:
+        """Return the same tables with no asset that may be run again."""
+        assets = {name: replace(asset, recomputable=False) for name, asset in self.assets.items()}
+        return Replay(assets, self._tables, self.calendar, self._mechanisms, self._made)
 
     def observed(self, asset: str, key: str) -> pl.DataFrame | None:
         """Return the stored table of one window; None when it was never delivered."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from headwater.triage.case import Case
+from headwater.triage.observed import observed
 from headwater.triage.replay import Plan
 from headwater.triage.suspects import Proof, Weighed, recomputable, source
 
@@ -12,15 +13,17 @@ from headwater.triage.suspects import Proof, Weighed, recomputable, source
 def weigh(case: Case) -> list[Weighed]:
     """Weigh every asset that can have caused the incident's symptoms, heaviest first."""
     scope = _scope(case)
-    found = [
-        recomputable(case, name) if case.assets[name].recomputable else source(case, name)
-        for name in case.assets
-        if name in scope
-    ]
+    found = [_weighed(case, name) for name in case.assets if name in scope]
     found = _explain_failures(case, found)
     if not any(item.weight > 0 and item.kind in ("code", "release") for item in found):
         found = _by_elimination(case, found)
     return sorted(found, key=lambda item: (item.exonerated, -item.weight))
+
+
+def _weighed(case: Case, name: str) -> Weighed:
+    if case.assets[name].recomputable:
+        return recomputable(case, name)
+    return observed(case, name) if case.assets[name].reads else source(case, name)
 
 
 def _scope(case: Case) -> set[str]:
@@ -101,8 +104,10 @@ def _votes(case: Case) -> dict[str, float]:
 def _origins(case: Case, asset: str, metric: str) -> set[str]:
     """Follow a metric's column, or a join, up to the sources; where a column is made, to all that it was made from."""
     made = case.assets[asset]
-    if not made.recomputable or not made.reads:
+    if not made.reads:
         return {asset}
+    if not made.recomputable:  # what a foreign job does with its parents nobody knows
+        return {asset}.union(*(_origins(case, parent, metric) for parent in made.parents))
     kind, _, name = metric.partition(".")
     if kind == "key_match" and name in made.parents:
         return _origins(case, name, "rows")
