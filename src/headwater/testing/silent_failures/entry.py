@@ -42,7 +42,7 @@ class Doors(Protocol):
         ...
 
     def function(self, asset: str) -> Callable[..., Any]:
-        """Return the code of an asset as it is now, to wrap it."""
+        """Return the code of an asset as it is now, to wrap it; by a model's name, its training function."""
         ...
 
     def rows(self, source: str, window: Window) -> pl.DataFrame | None:
