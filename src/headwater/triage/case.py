@@ -12,6 +12,7 @@ from headwater.core.assets import Asset, Mechanism
 from headwater.core.project import Model
 from headwater.core.records import Evidence, Finding
 from headwater.stats.signatures.repairs import Repair
+from headwater.triage.outcomes import Outcomes
 from headwater.triage.replay import Replay
 
 Price = Callable[[Model, pl.DataFrame, pl.Series, "pl.DataFrame | None"], pl.Series]
@@ -89,6 +90,7 @@ class Case:
         blame: Writes what answers for an asset's mechanism: its dataset, or the deployment that makes predictions.
         subject: What the incident is about: the upstream-most subject that alarmed.
         changes: For assets that cannot be run again, the first of the incident's windows made by other code or parts.
+        outcomes: What became of each model's predictions, by its name.
     """
 
     incident: str
@@ -110,6 +112,7 @@ class Case:
     harm: Callable[[str, str, Mechanism], Mapping[str, float]]
     subject: str = ""
     changes: Mapping[str, str] = field(default_factory=dict)
+    outcomes: Mapping[str, Outcomes] = field(default_factory=dict)
 
     @property
     def assets(self) -> Mapping[str, Asset]:
@@ -171,6 +174,7 @@ def unreplayed(case: Case, *, changes: bool) -> Case:
         diagnosed={},
         accepted={},
         replay=case.replay.barred(),
+        outcomes={name: item.out_of_sight() for name, item in case.outcomes.items()},
         changes=case.changes if changes else {},
         failed={name: item._replace(changed=item.changed and changes) for name, item in case.failed.items()},
     )
