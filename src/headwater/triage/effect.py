@@ -27,10 +27,11 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
 
     Every scored row of the incident's windows is priced twice under the same truth: the label where it is known,
     otherwise the repaired probability, so the number is an expectation and misleads when the repaired model is itself
-    miscalibrated. A regression's truth is its repaired prediction plus the errors of the last labelled windows; of a
-    ranking only labelled rows are priced. Rows that only one side scored count as affected and are not priced. The
-    interval is 95 %, from the outcomes that are still unknown (rows taken as independent given their prediction, so it
-    is too narrow when one storm moves many rows together); known outcomes add nothing to it.
+    miscalibrated. Of large logs a sample of the rows is priced and stands for all. A regression's truth is its
+    repaired prediction plus the errors of the last labelled windows; of a ranking only labelled rows are priced. Rows
+    that only one side scored count as affected and are not priced. The interval is 95 %, from the outcomes that are
+    still unknown (rows taken as independent given their prediction, so it is too narrow when one storm moves many rows
+    together); known outcomes add nothing to it.
 
     Returns:
         The effect over the models together, in the first model's unit; None when nothing was scored or the plan
@@ -53,12 +54,13 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
                 continue
             if after is None:
                 continue
-            scored += before.height
             labels = case.replay.observed(model.labels, key)
             value, spread, count = _priced(case, model, key, before, after, labels)
-            affected += count
-            total += value
-            variance += spread
+            weight = case.replay.weight(model.predictions, key)
+            scored += round(weight * before.height)
+            affected += round(weight * count)
+            total += weight * value
+            variance += weight**2 * spread
     if not affected and not total:
         return None
     half = 1.96 * math.sqrt(variance)
@@ -115,7 +117,7 @@ def _gap(
     if model.task == "ranking":
         known = [] if labels is None else labels.drop_nulls(model.outcome)[model.entity].to_list()
         return float(gap(told * 0).filter(left[model.entity].is_in(known)).sum()), 0.0, count
-    gaps = np.stack([gap(told + error).to_numpy() for error in _errors(case, model)])
+    gaps = np.stack([gap(told + error).to_numpy() for error in open_errors(case, model)])
     return float(gaps.mean(axis=0).sum()), float(gaps.var(axis=0).sum()), count
 
 
@@ -127,7 +129,7 @@ def _affected(case: Case, model: Model, key: str, left: pl.DataFrame, right: pl.
     return int(moved.fill_null(True).sum())
 
 
-def _errors(case: Case, model: Model) -> list[float]:
+def open_errors(case: Case, model: Model) -> list[float]:
     """Return quantiles of ``outcome - prediction`` over the last labelled windows before the incident."""
     seen = []
     for key in case.labelled[-HARM_WINDOWS:]:

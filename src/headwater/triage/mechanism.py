@@ -15,6 +15,7 @@ from headwater.stats.frames.tables import compare
 from headwater.stats.outcomes.intervals import t_interval
 from headwater.stats.outcomes.task_loss import task_loss
 from headwater.triage.replay import Plan, Replay
+from headwater.triage.sampling import one_in, thinned
 from headwater.triage.scales import on_scale
 
 HARM_WINDOWS = 14
@@ -36,7 +37,8 @@ def examine(
         Evidence values: ``share`` of differing cells, ``lost_share`` and ``extra_share`` of rows, ``changed`` (whether
         another mechanism made it), ``columns`` that differ, and when anything differs the ``displacement`` (mean |dp|
         over the window's predictions), ``decisions`` (share of decisions flipped) and ``label_flips`` that the
-        difference causes. None when there is nothing to compare. ``error`` when the accepted code cannot run on the
+        difference causes; of large tables ``compared_rows``, the sample that was compared. None when there is nothing
+        to compare. ``error`` when the accepted code cannot run on the
         new inputs.
     """
     observed = replay.observed(asset, key)
@@ -50,11 +52,18 @@ def examine(
         "observed_mechanism": made.id,
         "accepted_mechanism": accepted.id,
     }
+    names, every = replay.assets[asset].key, one_in(observed.height)
     try:
-        expected = replay.rerun(asset, key, accepted)
+        expected = replay.rerun(asset, key, accepted, every)
+        stored = thinned(observed, names, every)
+        difference = compare(_measurable(models, stored), _measurable(models, expected), names)
+        if every > 1 and difference.share and replay.assets[asset].layer != "prediction":
+            expected = replay.rerun(asset, key, accepted)  # what is computed over several keys differs on a sample
+            difference = compare(_measurable(models, observed), _measurable(models, expected), names)
     except DataError as error:
         return values | {"share": 1.0, "error": error.message}
-    difference = compare(_measurable(models, observed), _measurable(models, expected), replay.assets[asset].key)
+    if every > 1 or replay.weight(asset, key) > 1:
+        values["compared_rows"] = difference.rows
     rows = max(1, difference.rows)
     values |= {
         "share": difference.share,
@@ -106,11 +115,12 @@ def look_back(
         if stored is None:
             continue
         try:
-            made = replay.rerun(asset, key, new)
-            rerun, names = _measurable(models, made), replay.assets[asset].key
-            difference = compare(rerun, _measurable(models, stored), names)
+            names, every = replay.assets[asset].key, one_in(stored.height)
+            made = replay.rerun(asset, key, new, every)
+            rerun = _measurable(models, made)
+            difference = compare(rerun, _measurable(models, thinned(stored, names, every)), names)
             if difference.share:
-                difference = compare(rerun, _measurable(models, replay.rerun(asset, key, accepted)), names)
+                difference = compare(rerun, _measurable(models, replay.rerun(asset, key, accepted, every)), names)
         except DataError:
             break
         windows, rows = windows + 1, rows + difference.rows
@@ -218,7 +228,7 @@ def harm(replay: Replay, model: Model, asset: str, suspect: Mechanism, keys: Seq
             continue
         if replayed is None or model.predicted not in replayed.columns:
             continue
-        gap = _loss_gap(model, observed, replayed, labels)
+        gap = loss_gap(model, observed, replayed, labels)
         if gap is not None:
             gaps.append(gap)
     if len(gaps) < 3:
@@ -227,7 +237,7 @@ def harm(replay: Replay, model: Model, asset: str, suspect: Mechanism, keys: Seq
     return {"harm": mean, "harm_low": low, "harm_high": high, "harm_windows": float(len(gaps))}
 
 
-def _loss_gap(model: Model, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame) -> float | None:
+def loss_gap(model: Model, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame) -> float | None:
     """Return by how much the loss of a window's labelled rows rises; None where there are too few of them."""
     told = model.predicted
     query = [model.query] if model.query in before.columns else []

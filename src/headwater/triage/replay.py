@@ -16,6 +16,7 @@ from headwater.core.errors import DataError, HeadwaterError, OutsideError
 from headwater.core.ports import Mechanisms, TableStore
 from headwater.core.windows import Calendar
 from headwater.stats.frames.stacking import stack
+from headwater.triage.sampling import one_in, thinned
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Replay:
         self._mechanisms = mechanisms
         self._made = made
         self._observed: dict[tuple[str, str], pl.DataFrame | None] = {}
+        self._weights: dict[tuple[str, str], float] = {}
         self._keys: dict[str, list[str]] = {}
         self._descendants: dict[str, set[str]] = {}
 
@@ -76,19 +78,39 @@ class Replay:
         return Replay(assets, self._tables, self.calendar, self._mechanisms, self._made)
 
     def observed(self, asset: str, key: str) -> pl.DataFrame | None:
-        """Return the stored table of one window; None when it was never delivered."""
+        """Return the stored table of one window; None when it was never delivered.
+
+        Rows are scored one by one, so large prediction logs are seen, and replayed, by a sample of their keys.
+        """
         place = (asset, key)
         if place not in self._observed:
-            self._observed[place] = self._tables.read(asset, [key])
+            frame = self._tables.read(asset, [key])
+            if frame is not None and self.assets[asset].layer == "prediction":
+                every = one_in(frame.height)
+                taken = thinned(frame, self.assets[asset].key, every)
+                self._weights[place] = frame.height / max(1, taken.height)
+                frame = taken
+            self._observed[place] = frame
         return self._observed[place]
+
+    def weight(self, asset: str, key: str) -> float:
+        """Return how many stored rows a row of `observed` stands for."""
+        return self._weights.get((asset, key), 1.0)
 
     def made(self, asset: str, key: str) -> Mechanism | None:
         """Return the mechanism that made a stored window."""
         return self._made(asset, key)
 
-    def rerun(self, asset: str, key: str, mechanism: Mechanism) -> pl.DataFrame:
-        """Run a mechanism on the parents as observed."""
-        return self._compute(asset, key, mechanism, Plan(), {})
+    def rerun(self, asset: str, key: str, mechanism: Mechanism, every: int = 1) -> pl.DataFrame:
+        """Run a mechanism on the parents as observed.
+
+        Args:
+            asset: What to compute.
+            key: Its window.
+            mechanism: With which code and parts.
+            every: Give parents that have the asset's key only every so manyth key (see `headwater.triage.sampling`).
+        """
+        return self._compute(asset, key, mechanism, Plan(), {}, every)
 
     def value(
         self, asset: str, key: str, plan: Plan, cache: dict[tuple[str, str], pl.DataFrame | None] | None = None
@@ -165,6 +187,7 @@ class Replay:
         mechanism: Mechanism,
         plan: Plan,
         cache: dict[tuple[str, str], pl.DataFrame | None],
+        every: int = 1,
     ) -> pl.DataFrame:
         made_of = self.assets[asset]
         frames: dict[str, pl.DataFrame] = {}
@@ -179,7 +202,9 @@ class Replay:
                 raise DataError(
                     f"dataset `{parent}` has no rows to replay for window {key}", doing=f"replaying `{asset}`"
                 )
-            frames[parent] = frame
+            if made_of.layer == "prediction":
+                every = one_in(frame.height)
+            frames[parent] = thinned(frame, made_of.key, every)
         try:
             result = self._mechanisms.compute(asset, mechanism)(frames, self.calendar.window(key))
         except (DataError, OutsideError, MemoryError, KeyboardInterrupt):
