@@ -21,6 +21,10 @@ SIDES: tuple[Side, Side] = ("data", "ml")
 Severity = Literal["alarm", "notice"]
 
 
+LATER: Mapping[str, bool] = types.MappingProxyType({"later": True})
+"""Metadata of a field that a kind of record was given after records of it had been stored; it needs a default."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """A record that can be written to the ledger and read back."""
@@ -33,8 +37,15 @@ class Stored:
         return digest({"kind": self.kind, **self.body()})
 
     def body(self) -> dict[str, Any]:
-        """The record as plain JSON data."""
-        return {item.name: _lower(getattr(self, item.name)) for item in dataclasses.fields(self)}
+        """The record as plain JSON data, without fields that came `LATER` and hold nothing.
+
+        So a record that was written before such a field was thought of keeps its id, and what was signed stays signed.
+        """
+        return {
+            item.name: _lower(getattr(self, item.name))
+            for item in dataclasses.fields(self)
+            if "later" not in item.metadata or getattr(self, item.name) != item.default
+        }
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:
@@ -167,6 +178,37 @@ class Step(Stored):
     causes: tuple[str, ...] = ()
 
 
+Action = Literal["rollback_model", "rollback_code", "repair", "hold", "retrain", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option(Stored):
+    """One thing that could be done about a verdict, with what is known of doing it.
+
+    ``probability`` is that of the cause it acts against. ``gain`` is what replaying exactly this act over the
+    incident's windows gains if that cause is true, ``loss`` what it costs if another is, both in ``unit``; None where
+    no replay tells. ``displacement`` is how much nearer it brings predictions or labels to what they should be (mean
+    share of a probability). ``utility`` weighs gain and loss by the probabilities, in ``measure``. ``veto`` says why it
+    must not be done; empty when it may.
+    """
+
+    kind: typing.ClassVar[str] = "option"
+    action: Action
+    target: str
+    probability: float
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    unit: str = ""
+    loss: float | None = None
+    displacement: float | None = None
+    utility: float | None = None
+    measure: str = ""
+    reversible: bool = True
+    veto: str = ""
+    chosen: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy(Stored):
     """What to do about a verdict.
@@ -174,11 +216,12 @@ class Remedy(Stored):
     ``action`` is ``rollback_model``, ``rollback_code``, ``repair``, ``hold`` or ``retrain``; ``target`` the asset it
     acts on; ``parameters`` what the action needs (a mechanism id, a repair operator, windows). ``gain`` is the
     measured effect of replaying exactly this act, in the business metric's unit, with an interval; ``touches`` lists
-    the datasets and models downstream that it rewrites.
+    the datasets and models downstream that it rewrites. ``options`` are all acts that were weighed, this one among
+    them.
     """
 
     kind: typing.ClassVar[str] = "remedy"
-    action: Literal["rollback_model", "rollback_code", "repair", "hold", "retrain", "none"]
+    action: Action
     target: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     windows: tuple[str, ...] = ()
@@ -189,6 +232,7 @@ class Remedy(Stored):
     reversible: bool = True
     automatic: bool = False
     text: str = ""
+    options: tuple[Option, ...] = field(default=(), metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,7 @@ class Case:
         subject: What the incident is about: the upstream-most subject that alarmed.
         changes: For assets that cannot be run again, the first of the incident's windows made by other code or parts.
         outcomes: What became of each model's predictions, by its name.
+        unfit: Says why an asset must not go back to a mechanism; empty when it may.
     """
 
     incident: str
@@ -113,6 +114,7 @@ class Case:
     subject: str = ""
     changes: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, Outcomes] = field(default_factory=dict)
+    unfit: Callable[[str, Mechanism], str] = lambda asset, mechanism: ""
 
     @property
     def assets(self) -> Mapping[str, Asset]:

@@ -6,19 +6,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from headwater.core.records import Finding, Remedy, Suspect, Verdict
+from headwater.core.records import Finding, Suspect, Verdict
 from headwater.triage.case import REALISED, Case
 from headwater.triage.chain import Keep, chain
 from headwater.triage.effect import effect
 from headwater.triage.posterior import CLEARED, Posterior, posterior
-from headwater.triage.remedies import choose
+from headwater.triage.remedies import Beliefs, choose, stand_by
 from headwater.triage.suspects import Weighed
 from headwater.triage.weighing import weigh
+from headwater.triage.worlds import World, telling, world
 
 CERTAIN = 0.5
 """Below this probability nobody is named: the verdict is undetermined and says what would tell."""
-WORLD_WINDOWS = 3
-"""Concept change is never claimed on fewer windows of raised loss."""
 
 
 def judge(case: Case, time: datetime, keep: Keep = lambda _: None) -> Verdict:
@@ -33,14 +32,15 @@ def judge(case: Case, time: datetime, keep: Keep = lambda _: None) -> Verdict:
         keep: Told of every number of the chain that is measured here, so that it is stored and can be recomputed.
     """
     suspects = [item for item in weigh(case) if item.kind == "none" or _path(case, item.asset)]
-    world = _world(case)
+    changed = world(case, suspects)
+    weight = _world(case, suspects) if changed is None else changed.weight
     nothing, unseen = (-2.0, 0.5) if case.broken else (0.0, -1.0)
     if not case.failed and not any(finding.severity == "alarm" for finding in case.findings):
         nothing = 3.0  # every alarm is explained by now, as by an approval that came after it
     told = posterior(
         [CLEARED if item.exonerated else item.weight for item in suspects],
         [item.proven for item in suspects],
-        world,
+        weight,
         nothing,
         unseen,
     )
@@ -52,14 +52,15 @@ def judge(case: Case, time: datetime, keep: Keep = lambda _: None) -> Verdict:
         "time": time,
         "causes": tuple(finding.id for finding in case.findings if finding.severity == "alarm"),
     }
+    beliefs = Beliefs(tuple(zip(suspects, told.suspects, strict=True)), told)
     culprit = _culprit(case, suspects, told)
     if culprit is not None:
-        return _named(case, suspects[culprit], told.suspects[culprit], common, keep)
+        return _named(case, suspects[culprit], beliefs, common, keep)
     if told.world >= CERTAIN:
-        return _nobody(case, "world", told.world, common)
+        return telling(_nobody(case, "world", beliefs, common, changed), case, changed, keep)
     if told.nothing >= CERTAIN:
-        return _nobody(case, "none", told.nothing, common)
-    return _undetermined(case, suspects, told.best, common)
+        return _nobody(case, "none", beliefs, common)
+    return _undetermined(case, beliefs, common)
 
 
 def _culprit(case: Case, suspects: Sequence[Weighed], told: Posterior) -> int | None:
@@ -76,16 +77,15 @@ def _culprit(case: Case, suspects: Sequence[Weighed], told: Posterior) -> int | 
     return max(certain, key=rank, default=None)
 
 
-def _world(case: Case) -> float:
-    """Weight of "the world changed": raised loss over several windows, bursts, or inputs that moved unsigned."""
+def _world(case: Case, suspects: Sequence[Weighed]) -> float:
+    """Weight of a change of the world that no test showed: bursts, one bad window, inputs that moved unsigned."""
     raised = {finding.window for finding in case.findings if _realised(finding)}
     moved = {finding.subject for finding in case.findings if finding.monitor == "distribution"}
     burst = any(finding.severity == "alarm" and case.burst(finding) for finding in case.findings)
-    weight = -4.0 if case.broken else 0.0 if raised or moved or burst else -2.0
+    proven = any(item.proven for item in suspects)
+    weight = -4.0 if case.broken or proven else 0.0 if raised or moved or burst else -2.0
     if burst:
         weight += 2.5
-    if raised:
-        weight += 1.5 + 0.5 * min(WORLD_WINDOWS, len(raised))
     return weight + 0.25 * min(4, len(moved))
 
 
@@ -131,9 +131,9 @@ def _listed(case: Case, item: Weighed, chance: float) -> Suspect:
     )
 
 
-def _named(case: Case, culprit: Weighed, chance: float, common: dict[str, Any], keep: Keep) -> Verdict:
+def _named(case: Case, culprit: Weighed, beliefs: Beliefs, common: dict[str, Any], keep: Keep) -> Verdict:
     priced = effect(case, culprit.plan)
-    remedy = choose(case, culprit, chance, priced)
+    remedy = choose(case, culprit, beliefs)
     start = culprit.since or case.windows[0]
     text = (
         f"{culprit.subject(case)} failed from window {start}: {culprit.reason}. "
@@ -145,7 +145,7 @@ def _named(case: Case, culprit: Weighed, chance: float, common: dict[str, Any], 
         fault=culprit.fault,
         side=case.side(culprit.asset),
         owner=case.owner(culprit.asset),
-        confidence=round(chance, 4),
+        confidence=round(beliefs.chance(culprit), 4),
         text=text,
         start_window=start,
         chain=chain(case, culprit, _path(case, culprit.asset, culprit.numbers), common["time"], keep),
@@ -174,14 +174,20 @@ _METRIC_MONITORS = ("structure", "distribution")
 _IMPACTS = ("displacement", "label_flips", "lost_share", "extra_share")
 
 
-def _nobody(case: Case, status: Literal["world", "none"], chance: float, common: dict[str, Any]) -> Verdict:
+def _nobody(
+    case: Case,
+    status: Literal["world", "none"],
+    beliefs: Beliefs,
+    common: dict[str, Any],
+    changed: World | None = None,
+) -> Verdict:
     texts = {
         "world": "No asset failed: every recomputable asset gives what it gave before, and no source carries the "
         "signature of a fault. The world changed.",
         "none": "Nothing is wrong: every suspect was tested and cleared.",
     }
     target = case.ref(case.models[0].predictions) if case.models else _symptom(case)
-    retrain = status == "world" and _raised(case) >= WORLD_WINDOWS
+    retrain = status == "world" and changed is not None and changed.retrain
     action: Literal["retrain", "hold", "none"] = "retrain" if retrain else "hold" if status == "world" else "none"
     return Verdict(
         status=status,
@@ -189,12 +195,12 @@ def _nobody(case: Case, status: Literal["world", "none"], chance: float, common:
         fault=status,
         side="ml" if status == "world" else "",
         owner="",
-        confidence=round(chance, 4),
+        confidence=round(beliefs.posterior.world if status == "world" else beliefs.posterior.nothing, 4),
         text=texts[status],
         start_window=case.windows[0],
         chain=(),
         effect=None,
-        remedy=Remedy(action=action, target=target, text="Watch the next windows."),
+        remedy=stand_by(action, target, "Watch the next windows.", case, beliefs),
         prevention=None,
         next_test="" if retrain else "labels of the next windows",
         **common,
@@ -205,12 +211,8 @@ def _realised(finding: Finding) -> bool:
     return finding.monitor in REALISED and finding.severity == "alarm"
 
 
-def _raised(case: Case) -> int:
-    return len({finding.window for finding in case.findings if _realised(finding)})
-
-
-def _undetermined(case: Case, suspects: Sequence[Weighed], best: float, common: dict[str, Any]) -> Verdict:
-    leading = [item for item in suspects if not item.exonerated][:2]
+def _undetermined(case: Case, beliefs: Beliefs, common: dict[str, Any]) -> Verdict:
+    leading = [item for item, _ in beliefs.suspects if not item.exonerated][:2]
     names = " and ".join(f"`{item.asset}`" for item in leading) or "no asset"
     test = f"run the next window and ask the owner of {names} for a fresh delivery to compare"
     return Verdict(
@@ -219,12 +221,12 @@ def _undetermined(case: Case, suspects: Sequence[Weighed], best: float, common: 
         fault="undetermined",
         side="",
         owner="",
-        confidence=round(best, 4),
+        confidence=round(beliefs.posterior.best, 4),
         text=f"Undetermined: the evidence points at {names}, but at none with a probability of {CERTAIN:.0%} or more.",
         start_window=case.windows[0],
         chain=(),
         effect=None,
-        remedy=Remedy(action="hold", target=_symptom(case), text="Hold training until it is known."),
+        remedy=stand_by("hold", _symptom(case), "Hold training until it is known.", case, beliefs),
         prevention=None,
         next_test=test,
         **common,

@@ -1,5 +1,7 @@
 """What to do about a verdict."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -8,7 +10,8 @@ from headwater.core.records import Effect
 from headwater.stats.signatures.repairs import Repair
 from headwater.triage.case import Diagnosed
 from headwater.triage.effect import effect
-from headwater.triage.remedies import choose
+from headwater.triage.posterior import Posterior
+from headwater.triage.remedies import Beliefs, choose
 from headwater.triage.suspects import Weighed
 from headwater.triage.verdict import judge
 from headwater.triage.weighing import weigh
@@ -30,9 +33,20 @@ def culprit(case, asset):
     return next(item for item in weigh(case) if item.asset == asset)
 
 
+def believed(case, item, probability=0.95):
+    """One suspect with a probability of its own; what is left is that nothing is wrong."""
+    others = [(other, 0.0) for other in weigh(case) if other.asset != item.asset]
+    chances = tuple(chance for _, chance in others)
+    return Beliefs([(item, probability), *others], Posterior((probability, *chances), 0.0, 1 - probability, 0.0))
+
+
+def decided(case, item, probability=0.95):
+    return choose(case, item, believed(case, item, probability))
+
+
 def chosen(shop, asset, *numbers, probability=0.95, **known):
     case = shop.case(*numbers, findings=[finding(asset, "mechanism", "displacement")], **known)
-    return choose(case, culprit(case, asset), probability, None)
+    return decided(case, culprit(case, asset), probability)
 
 
 def test_changed_code_is_rolled_back_to_what_was_accepted():
@@ -104,18 +118,18 @@ def test_a_source_that_cannot_be_repaired_is_held():
 
 def test_code_that_was_never_accepted_cannot_be_rolled_back():
     case = broken().case(5, findings=[finding("orders")])
-    item = culprit(case, "orders")
+    item = replace(culprit(case, "orders"), plan=None)
     object.__setattr__(case, "accepted", {})
-    assert choose(case, item, 0.9, None).action not in ("rollback_code", "rollback_model")
+    assert decided(case, item).action not in ("rollback_code", "rollback_model")
 
 
 def test_a_delivery_that_failed_with_its_old_code_is_not_rolled_back_to_that_code():
     shop = Shop().days(0, 5)
     case = shop.case(5, findings=[finding("orders", "arrival", "missing")], failed={"orders": (day(5), "no x", False)})
-    found = choose(case, culprit(case, "orders"), 0.6, None)
+    found = decided(case, culprit(case, "orders"), 0.6)
     assert found.action == "hold"
     fresh = shop.case(5, findings=[finding("orders", "arrival", "missing")], failed={"orders": (day(5), "no x", True)})
-    assert choose(fresh, culprit(fresh, "orders"), 0.9, None).action == "rollback_code"
+    assert decided(fresh, culprit(fresh, "orders")).action == "rollback_code"
 
 
 @pytest.mark.parametrize(("probability", "automatic"), [(0.95, True), (0.9, True), (0.89, False), (0.5, False)])
@@ -128,10 +142,22 @@ def test_the_gain_is_the_measured_effect():
     case = shop.case(3, 4, 5, findings=[finding("orders", "mechanism", "displacement")])
     item = culprit(case, "orders")
     priced = effect(case, item.plan)
-    found = choose(case, item, 0.9, priced)
+    found = decided(case, item)
     assert isinstance(priced, Effect)
-    assert (found.gain, found.gain_low, found.gain_high) == (priced.value, priced.low, priced.high)
-    assert choose(case, item, 0.9, None).gain is None
+    assert found.gain == pytest.approx(priced.value)
+    assert found.gain_low < priced.low <= priced.high < found.gain_high, "rows and windows vary besides"
+
+
+def test_every_act_is_listed_with_what_it_gains_and_one_is_chosen():
+    shop = broken()
+    case = shop.case(3, 4, 5, findings=[finding("orders", "mechanism", "displacement")])
+    found = decided(case, culprit(case, "orders"))
+    assert [option.action for option in found.options] == ["rollback_code", "hold", "retrain", "none"]
+    assert [option.action for option in found.options if option.chosen] == ["rollback_code"]
+    best, held, trained, nothing = found.options
+    assert best.utility > held.utility == 0.0
+    assert best.displacement > 0.003
+    assert "some asset failed" in trained.veto and "an asset failed" in nothing.veto
 
 
 def test_the_plan_that_is_priced_is_the_act_that_is_proposed():
@@ -151,7 +177,7 @@ def test_retraining_is_never_the_remedy_for_an_asset_that_failed():
     for kind in kinds:
         for asset in case.assets:
             item = Weighed(asset, "any", 3.0, False, "", since=day(5), kind=kind)
-            assert choose(case, item, 0.99, None).action != "retrain"
+            assert decided(case, item, 0.99).action != "retrain"
 
 
 def test_a_verdict_carries_the_remedy_of_its_culprit():
