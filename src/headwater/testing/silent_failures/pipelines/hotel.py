@@ -17,6 +17,7 @@ import polars as pl
 from headwater.core.project import Project
 from headwater.core.windows import Window
 from headwater.testing.silent_failures.pipelines.hotel_tables import CALENDAR, HORIZON, feeds
+from headwater.testing.silent_failures.pipelines.landing import summed
 
 HOTELS = ("city", "resort")
 ROOMS = ("A", "B", "C", "D", "E", "F", "G", "H", "L", "P")
@@ -125,18 +126,6 @@ def outcomes(bookings: pl.DataFrame, sales: pl.DataFrame, raw_outcomes: pl.DataF
     gone = pl.col("status").is_in(["canceled", "no_show"]).cast(pl.Int64)
     waited = (pl.col("status_on") - pl.col("booked_on")).dt.total_days()
     return named.with_columns(cancelled=gone, days_to_status=waited).drop("status_on").sort("booking_id")
-
-
-def summed(daily: pl.DataFrame, by: tuple[str, ...], days: int, window: Window) -> pl.DataFrame:
-    """Add up the counts of the days up to each day of the window; whole numbers, so a range gives what its days give.
-
-    ``daily`` has ``day``, the columns ``by`` and counts; the result has a row per day and group that had any.
-    """
-    first, _, last = window.key.partition("..")
-    offsets = pl.DataFrame({"offset": list(range(days))})
-    moved = daily.join(offsets, how="cross").with_columns(pl.col("day") + pl.duration(days="offset")).drop("offset")
-    inside = moved.filter(pl.col("day").cast(pl.String).is_between(pl.lit(first), pl.lit(last or first)))
-    return inside.group_by("day", *by).agg(pl.all().sum()).sort("day", *by)
 
 
 def agent_history(outcomes: pl.DataFrame, window: Window) -> pl.DataFrame:

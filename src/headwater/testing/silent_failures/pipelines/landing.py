@@ -48,3 +48,15 @@ def landed(days: Mapping[str, pl.DataFrame], calendar: Calendar, window: Window)
     first, _, last = window.key.partition("..")
     empty = next(iter(days.values())).clear()
     return pl.concat([days.get(item.key, empty) for item in calendar.between(first, last or first)])
+
+
+def summed(daily: pl.DataFrame, by: tuple[str, ...], days: int, window: Window) -> pl.DataFrame:
+    """Add up the counts of the days up to each day of the window; whole numbers, so a range gives what its days give.
+
+    ``daily`` has ``day``, the columns ``by`` and counts; the result has a row per day and group that had any.
+    """
+    first, _, last = window.key.partition("..")
+    offsets = pl.DataFrame({"offset": list(range(days))})
+    moved = daily.join(offsets, how="cross").with_columns(pl.col("day") + pl.duration(days="offset")).drop("offset")
+    inside = moved.filter(pl.col("day").cast(pl.String).is_between(pl.lit(first), pl.lit(last or first)))
+    return inside.group_by("day", *by).agg(pl.all().sum()).sort("day", *by)
