@@ -27,6 +27,7 @@ from headwater.observe.monitors import evaluate
 from headwater.triage.chain import replayed
 from headwater.triage.replay import Plan
 from headwater.triage.weighing import weigh
+from headwater.triage.worlds import of_model
 
 SHORTEST = 4
 """Characters of an id that must be given at least."""
@@ -216,6 +217,12 @@ def _elimination(past: Line, evidence: Evidence) -> Mapping[str, Any]:
     return {"votes": votes, "incident": incident.id}
 
 
+def _world(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
+    incident = past.state.incidents.get(evidence.values["incident"])
+    made = of_model(case(past, incident, evidence.window), past.model(evidence.values["model"]))
+    return None if made is None else made.values(incident.id)
+
+
 _MEASURES: Mapping[str, Callable[[Line, Evidence], Mapping[str, Any] | None]] = {
     **dict.fromkeys(OF_DELIVERIES, _of_delivery),
     **dict.fromkeys(("performance", "business", "calibration", "fairness", "segment"), _outcome),
@@ -226,6 +233,7 @@ _MEASURES: Mapping[str, Callable[[Line, Evidence], Mapping[str, Any] | None]] = 
     "signature": _signature,
     "replay": _replay,
     "elimination": _elimination,
+    "world": _world,
 }
 
 

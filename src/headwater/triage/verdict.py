@@ -86,6 +86,8 @@ def _world(case: Case, suspects: Sequence[Weighed]) -> float:
     weight = -4.0 if case.broken or proven else 0.0 if raised or moved or burst else -2.0
     if burst:
         weight += 2.5
+    if len(raised) > 1 and not case.broken:
+        weight += 2.0
     return weight + 0.25 * min(4, len(moved))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from headwater.core.errors import DataError
 from headwater.core.project import Model
-from headwater.core.records import Evidence, Step
+from headwater.core.records import Evidence, Step, Verdict
 from headwater.stats.alarms.rise import Rise, rise
 from headwater.stats.estimates.encoding import Codes, Encoding
 from headwater.stats.estimates.moved import Moved, carried, moved
@@ -93,7 +93,7 @@ def world(case: Case, suspects: Sequence[Weighed]) -> World | None:
     """
     if any(item.proven for item in suspects):
         return None
-    found = [made for model in case.models if (made := _of_model(case, model)) is not None]
+    found = [made for model in case.models if (made := of_model(case, model)) is not None]
     return max(found, key=lambda made: made.weight, default=None)
 
 
@@ -126,7 +126,8 @@ class _Look:
         self.texts.append((name, text))
 
 
-def _of_model(case: Case, model: Model) -> World | None:
+def of_model(case: Case, model: Model) -> World | None:
+    """Say how the world changed as far as one model shows it; see `world`."""
     outcomes = case.outcomes.get(model.name)
     if outcomes is None:
         return None
@@ -160,7 +161,7 @@ def _residual(look: _Look) -> tuple[str, Rise | None, str]:
         return "", None, ""
     metric, best = max(found, key=lambda item: item[1].evidence)
     share = sum(made.evidence for _, made in found) / len(streams)  # the mean of e-values is one
-    best = Rise(**{**{name: getattr(best, name) for name in best.__slots__}, "evidence": share})
+    best = replace(best, evidence=share)
     text = (
         f"{TOLD[metric]} moved by {best.mean:+.4g} from {best.usual:.4g} since {since[best.start]}: raised in "
         f"{best.raised} of {best.windows} label-mature windows, e-value {best.evidence:.3g} "
@@ -328,6 +329,23 @@ def _made(look: _Look, fault: Fault, weight: float, since: str, *, retrain: bool
     if look.case.broken:
         weight += _VETO  # something is wrong that weather and customers do not do
     return World(look.model.name, fault, weight, since, dict(look.numbers), tuple(look.texts), retrain, **told)
+
+
+def telling(verdict: Verdict, case: Case, made: World | None, keep: Keep) -> Verdict:
+    """Say in a verdict on the world what changed, with every test as a step; as it is where no test showed it."""
+    if made is None:
+        return verdict
+    text = (
+        f"No asset failed; the world changed from window {made.since} ({made.text}): "
+        f"{'; '.join(text for _, text in made.texts)}."
+    )
+    return replace(
+        verdict,
+        fault=made.fault,
+        text=text,
+        start_window=made.since,
+        chain=steps(case, made, verdict.time, keep),
+    )
 
 
 def steps(case: Case, made: World, time: datetime, keep: Keep) -> tuple[Step, ...]:

@@ -140,10 +140,8 @@ class _Search:
         self.new, self.least = recent, least
         self.codes = [column.codes.astype(np.intp) for column in columns]
         count = len(recent)
-        self.total = np.vstack([
-            np.bincount(windows, score, count), np.bincount(windows, information, count),
-            np.bincount(windows, minlength=count),
-        ])  # fmt: skip
+        parts = (score, information, np.ones(len(score)))
+        self.total: Floats = np.vstack([np.bincount(windows, part, count) for part in parts])
         self.usual = self._spread(self.total[:1], self.total[1:2], None)[0]
         self.z_all = float(self._changed(self.total[:1], self.total[1:2])[1][0])
 
