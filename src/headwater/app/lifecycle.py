@@ -336,24 +336,50 @@ def rollback(line: Line, model: Model, to: str | None, by: str) -> dict[str, Any
     target = to or _before(history)
     if target is None:
         raise ModelError(f"model `{model.name}` has no earlier champion than version {current}", hint="release one")
-    made = version_of(line, model, target)
+    version_of(line, model, target)
     if target == current:
         raise ModelError(f"version {target} of `{model.name}` is champion already", hint="name another with --to")
     if to is not None and to not in {item.version for item in history}:
         raise ModelError(
             f"version {to} of `{model.name}` was never champion", hint="release it through the gate instead"
         )
-    _registered(line, model, target)
-    time = line.services.clock.now()
-    line.services.tracking().set_alias(f"{line.project.name}/{model.name}", "champion", target)
-    event = events.release_event(
-        line.project.name, model.name, target, time=time, previous=current, rollback=True, owner=by
-    )
-    line.record(
-        [
-            Entry("event", line.project.ref(model.name, "model"), event, time),
-            _alias(line, model, target, by, "rollback", None),
-            *deployed(line, model, dict(made["parts"]), by=by, reason="rollback", version=target),
-        ]
-    )
+    line.record(_reinstate(line, model, target, by))
     return {"model": model.name, "version": target, "previous": current, "by": by}
+
+
+def _reinstate(line: Line, model: Model, version: str, by: str) -> list[Entry]:
+    """Point the alias back at an earlier champion, and build the records that say so and load it."""
+    _registered(line, model, version)
+    time = line.services.clock.now()
+    champion = line.state.aliases.champion(model.name)
+    line.services.tracking().set_alias(f"{line.project.name}/{model.name}", "champion", version)
+    event = events.release_event(
+        line.project.name,
+        model.name,
+        version,
+        time=time,
+        previous=None if champion is None else champion.version,
+        rollback=True,
+        owner=by,
+    )
+    parts = dict(version_of(line, model, version)["parts"])
+    return [
+        Entry("event", line.project.ref(model.name, "model"), event, time),
+        _alias(line, model, version, by, "rollback", None),
+        *deployed(line, model, parts, by=by, reason="rollback", version=version),
+    ]
+
+
+def reinstated(line: Line, model: Model, parts: Mapping[str, str], by: str) -> list[Entry]:
+    """Return the records that make the champion of these parts champion again; empty when it is, or there is none."""
+    version = earlier_champion(line, model, parts)
+    return [] if version is None else _reinstate(line, model, version, by)
+
+
+def earlier_champion(line: Line, model: Model, parts: Mapping[str, str]) -> str | None:
+    """Return the former champion that has exactly these parts; None when none had, or the present one has."""
+    champion = line.state.aliases.champion(model.name)
+    for item in reversed(line.state.aliases.history(model.name)):
+        if item.version is not None and dict(version_of(line, model, item.version)["parts"]) == dict(parts):
+            return None if champion is not None and champion.version == item.version else item.version
+    return None

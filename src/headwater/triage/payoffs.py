@@ -70,7 +70,7 @@ class _Scene:
 class Payoffs:
     """The payoff of acts under causes, measured over an incident's newest windows.
 
-    Decisions are priced under one truth for both sides: the label where it is known and not itself in question, else
+    Decisions are priced under one truth for both sides (of large logs for a sample that stands for all): the label where it is known and not itself in question, else
     the prediction that the supposed cause's repair gives. So an act against an innocent asset shows as the loss that it
     would be. Misleads where the repaired model is miscalibrated, and says nothing of windows after the incident's.
 
@@ -177,6 +177,7 @@ class Payoffs:
         if after is scene.observed:
             return np.zeros(scene.observed.height), np.zeros(scene.observed.height)
         truth = scene.observed if cause == AS_IT_IS else scene.replayed[cause]
+        weight = self._case.replay.weight(model.predictions, scene.key)
         kept = cause if model.task == "regression" else AS_IT_IS
         if (act, kept) not in scene.gaps:
             scene.gaps[act, kept] = self._gaps(scene, after, truth)
@@ -184,10 +185,10 @@ class Payoffs:
         if found is None:
             return None
         if model.task != "binary":
-            return found.saved.mean(axis=0), found.saved.var(axis=0)
+            return weight * found.saved.mean(axis=0), weight * found.saved.var(axis=0)
         p = _aligned(found.entities, scene.observed if truth is None else truth, model, scene.observed)
         never, sure = found.saved
-        return p * sure + (1 - p) * never, p * (1 - p) * (sure - never) ** 2
+        return weight * (p * sure + (1 - p) * never), weight * p * (1 - p) * (sure - never) ** 2
 
     def _gaps(self, scene: _Scene, after: pl.DataFrame, truth: pl.DataFrame | None) -> _Gaps | None:
         """Price both sides' decisions for each outcome that may come; None where the cost function fails."""
