@@ -25,6 +25,7 @@ from quiet.series import LEFT_OUT, Series
 from quiet.weights import draws, weighted_profile
 
 from headwater.core.windows import Window
+from headwater.stats.profiling.mixes import frequent_values
 
 Floats = npt.NDArray[np.float64]
 TRAILING = 28
@@ -182,10 +183,12 @@ def sized_metrics(series: Series, rows: int) -> dict[str, Replay]:
     watch, first = Watch(series), series.frames[series.start][0].key
     past = [frame for window, frame in series.frames if window.key < first]
     watch.remember_values(pl.concat(past))
+    marked = [frame.with_columns(_window=pl.lit(window.key)) for window, frame in series.frames if window.key < first]
+    watch.frequent = frequent_values(pl.concat(marked))
     history, judged = {}, []
     kept: list[tuple[Window, pl.DataFrame]] = []
     for window, frame, counts in draws(series, rows):
-        metrics = weighted_profile(frame, counts, window, watch.known)
+        metrics = weighted_profile(frame, counts, window, watch.known, watch.frequent)
         if window.key < first:
             history[window.key] = metrics
             kept.append((window, frame))

@@ -18,6 +18,7 @@ from headwater.observe.history import History
 from headwater.observe.monitors import evaluate
 from headwater.observe.structure import LIMIT
 from headwater.stats.frames.stacking import stack
+from headwater.stats.profiling.mixes import frequent_values
 from headwater.stats.profiling.profile import KNOWN_LIMIT, known_values, profile, profile_windows
 from headwater.stats.signatures.signatures import Diagnosis, Reference, diagnose
 
@@ -67,6 +68,7 @@ class Watch:
         self.series, self.signatures = series, signatures
         self.history = History(series.calendar)
         self.known: dict[str, frozenset[str]] = {}
+        self.frequent: dict[str, tuple[str, ...]] = {}
         self.previous: pl.DataFrame | None = None
         self.recent: list[tuple[Window, pl.DataFrame]] = []
         self._reference: tuple[str, Reference] | None = None
@@ -82,7 +84,8 @@ class Watch:
         rows = stack([frame.with_columns(pl.lit(window.key).alias("_window")) for window, frame in frames])
         self.remember_values(rows)
         spans = [window for window, _ in frames]
-        measured = profile_windows(rows, windows=spans, key=self.series.key, known=known_values(rows))
+        self.frequent, known = frequent_values(rows), known_values(rows)
+        measured = profile_windows(rows, windows=spans, key=self.series.key, known=known, frequent=self.frequent)
         return self.remember(frames, measured)
 
     def remember(
@@ -98,7 +101,9 @@ class Watch:
     def measure(self, window: Window, frame: pl.DataFrame) -> dict[str, float]:
         """Profile a window."""
         known = {name: values for name, values in self.known.items() if values}
-        return profile(frame, window=window, key=self.series.key, known=known, previous=self.previous)
+        return profile(
+            frame, window=window, key=self.series.key, known=known, previous=self.previous, frequent=self.frequent
+        )
 
     def step(self, window: Window, frame: pl.DataFrame, metrics: dict[str, float] | None = None) -> Judged:
         """Judge a window and learn from it what may be learned."""

@@ -7,7 +7,7 @@ laid out row by row goes through `stats.profiling.profile`, and every number mus
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import polars as pl
 from quiet.series import Series
 
 from headwater.core.windows import Window
+from headwater.stats.profiling.mixes import frequent_values, share_metric
 from headwater.stats.profiling.profile import QUANTILES, instant, known_values, profile
 
 Floats = npt.NDArray[np.float64]
@@ -39,7 +40,11 @@ def draws(series: Series, rows: int, seed: int = 5) -> Iterator[tuple[Window, pl
 
 
 def weighted_profile(
-    frame: pl.DataFrame, counts: Floats, window: Window, known: Mapping[str, frozenset[str]]
+    frame: pl.DataFrame,
+    counts: Floats,
+    window: Window,
+    known: Mapping[str, frozenset[str]],
+    frequent: Mapping[str, Sequence[str]],
 ) -> dict[str, float]:
     """Return the profile of the rows, each as often as it was drawn."""
     total = float(counts.sum())
@@ -57,6 +62,8 @@ def weighted_profile(
             found |= _times(name, frame, counts, window)
         elif dtype == pl.String:
             found |= _texts(name, series, counts, known.get(name))
+        if wanted := frequent.get(name):
+            found |= _mix(name, series, counts, wanted)
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
@@ -110,16 +117,25 @@ def _texts(name: str, series: pl.Series, counts: Floats, known: frozenset[str] |
     return found
 
 
+def _mix(name: str, series: pl.Series, counts: Floats, values: Sequence[str]) -> dict[str, float]:
+    """Share the rows that are not null among the values that are followed."""
+    text = series.cast(pl.String)
+    total = float(counts[series.is_not_null().to_numpy()].sum())
+    kept = {value: float(counts[(text == value).fill_null(False).to_numpy()].sum()) for value in values}
+    return {share_metric(name, value): count / total for value, count in kept.items()} if total else {}
+
+
 def check(series: Series, rows: int = 20_000, windows: int = 10) -> tuple[int, float]:
     """Lay some draws out row by row and profile them; return how many numbers were compared and the worst gap."""
-    known = dict(known_values(pl.concat([frame for _, frame in series.frames[: series.start]])))
+    past = pl.concat([frame for _, frame in series.frames[: series.start]])
+    known, frequent = dict(known_values(past)), frequent_values(past)
     compared, worst = 0, 0.0
     for place, (window, frame, counts) in enumerate(draws(series, rows)):
         if place >= windows:
             break
         laid_out = frame[np.repeat(np.arange(frame.height), counts.astype(np.int64))]
-        wanted = profile(laid_out, window=window, known=known)
-        given = weighted_profile(frame, counts, window, known)
+        wanted = profile(laid_out, window=window, known=known, frequent=frequent)
+        given = weighted_profile(frame, counts, window, known, frequent)
         wanted = {name: value for name, value in wanted.items() if name.split(".", 1)[0] not in LEFT_OUT}
         if set(wanted) != set(given):
             raise AssertionError(f"{series.name} {window.key}: {sorted(set(wanted) ^ set(given))}")

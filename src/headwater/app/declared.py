@@ -15,6 +15,7 @@ from headwater.core.records import Evidence, Finding
 from headwater.core.watches import Watch
 from headwater.core.windows import Window
 from headwater.dataops.delivery import Delivery
+from headwater.stats.profiling.mixes import followed
 from headwater.stats.profiling.profile import profile
 
 SEGMENTS = 50
@@ -71,7 +72,8 @@ def _segments(watch: Watch, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataF
 def _measured(line: Line, watch: Watch, frame: pl.DataFrame, window: Window) -> float | None:
     if watch.measure is None:
         asset = line.assets[watch.dataset]
-        return profile(frame, window=window, key=asset.key, known=known(line, asset)).get(watch.metric)
+        values, shares = known(line, asset), followed([watch.metric])
+        return profile(frame, window=window, key=asset.key, known=values, frequent=shares).get(watch.metric)
     value = watch.measure(frame)
     if value is None:
         return None

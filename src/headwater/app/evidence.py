@@ -27,6 +27,7 @@ from headwater.mlops.segments import EARLIER, RECENT, segments
 from headwater.mlops.serving import identity
 from headwater.observe.outcome import MATURE
 from headwater.stats.frames.stacking import stack
+from headwater.stats.profiling.mixes import frequent_values
 from headwater.stats.profiling.profile import known_values, profile_windows
 from headwater.triage.mechanism import examine, look_back
 from headwater.triage.replay import Replay
@@ -142,7 +143,14 @@ def _profiles(line: Line, name: str, delivery: Delivery, delivered: Mapping[str,
         keys = [span.key for span in spans]
         rows = delivery.marked
         parents = parents_of(line, asset, rows, keys, delivered)
-        measured = profile_windows(rows, windows=spans, key=asset.key, parents=parents, known=known_values(rows))
+        measured = profile_windows(
+            rows,
+            windows=spans,
+            key=asset.key,
+            parents=parents,
+            known=known_values(rows),
+            frequent=frequent_values(rows),
+        )
     for key, values in measured.items():
         yield Evidence(type="profile", subject=line.ref(asset.name), window=key, values=values, time=time)
 

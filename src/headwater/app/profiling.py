@@ -14,12 +14,14 @@ from headwater.core.windows import Window
 from headwater.dataops.delivery import Delivery, mark
 from headwater.stats.frames.tables import compare
 from headwater.stats.profiling.links import WINDOW, Parent
+from headwater.stats.profiling.mixes import followed, frequent_values
 from headwater.stats.profiling.profile import KNOWN_LIMIT, known_values, profile
 
 CHANGE_SHARE = "change.share"
 """Share of cells that differ from what the last accepted version gives for the same parents."""
 RELEASE_MISMATCH = "release.mismatch"
 """Number of loaded model parts that are not the approved ones."""
+_AFRESH, _MOST = 28, 8
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
 
 
@@ -34,7 +36,15 @@ def profile_of(
         for name in asset.parents
         if name in parents and (keys := _link(line.assets[name], asset, frame.columns))
     }
-    return profile(frame, window=window, key=asset.key, known=known(line, asset), previous=previous, parents=linked)
+    return profile(
+        frame,
+        window=window,
+        key=asset.key,
+        known=known(line, asset),
+        previous=previous,
+        parents=linked,
+        frequent=frequent(line, asset, frame),
+    )
 
 
 def _link(parent: Asset, child: Asset, columns: Iterable[str]) -> tuple[str, ...]:
@@ -65,6 +75,21 @@ def known(line: Line, asset: Asset) -> Mapping[str, frozenset[str]]:
     """Return the text values that accepted windows of an asset have shown; columns with too many are left out."""
     told = line.state.vocabulary.get(asset.name, {})
     return {column: values for column, values in told.items() if values}
+
+
+def frequent(line: Line, asset: Asset, frame: pl.DataFrame) -> Mapping[str, tuple[str, ...]]:
+    """Return the values whose shares are followed: those of the newest profile, and now and then what is new.
+
+    They are chosen from the first range that is delivered. A value that becomes frequent later, and an asset that was
+    profiled before there were shares, is looked at in every 28th window.
+    """
+    history, ref = line.state.history, line.ref(asset.name)
+    windows = history.windows("profile", ref)
+    now = followed(history.values("profile", ref, windows[-1])) if windows else {}
+    if len(windows) % _AFRESH:
+        return now
+    fresh = frequent_values(frame)
+    return {name: tuple(dict.fromkeys((*now.get(name, ()), *fresh.get(name, ()))))[:_MOST] for name in {**now, **fresh}}
 
 
 def vocabulary(line: Line, asset: Asset, frame: pl.DataFrame) -> Evidence | None:

@@ -55,7 +55,8 @@ class DistributionMonitor:
     def _table(self, item: Evidence, history: History, now: datetime) -> list[Finding]:
         scores = {metric: score for metric, score in history.scores(item).items() if score.r > 0}
         baseline = history.baseline(item.type, item.subject, item.window)
-        drifting = {metric for metric in _drifting(scores) if self._is_news(item, metric, scores[metric], history)}
+        since = baseline.keys[-baseline.warm :][:1]
+        drifting = {one for one in _drifting(scores) if self._is_news(item, one, scores[one], history, since)}
         columns: dict[str, list[str]] = defaultdict(list)
         for metric, score in scores.items():
             if (score.r > LIMIT and metric.split(".", 1)[0] not in DIRECTIONS) or metric in drifting:
@@ -68,10 +69,13 @@ class DistributionMonitor:
             found.append(self._finding(item, worst, scores[worst], others, "alarm" if extreme else "notice", now))
         return found
 
-    def _is_news(self, item: Evidence, metric: str, score: Score, history: History) -> bool:
-        """Tell whether a drift was not noticed already: a standing one speaks again when it is ten times as clear."""
+    def _is_news(self, item: Evidence, metric: str, score: Score, history: History, since: Sequence[str]) -> bool:
+        """Tell whether a drift was not noticed already: a standing one speaks again weeks later, if it is clearer."""
         last = history.newest_notice(self.name, item.subject, metric)
-        return last is None or last.window >= item.window or score.evidence / DRIFT > _REPEAT * last.score
+        if last is None or last.window >= item.window:
+            return True
+        recent = bool(since) and last.window >= since[0]
+        return not recent and score.evidence / DRIFT > _REPEAT * last.score
 
     def _finding(
         self,

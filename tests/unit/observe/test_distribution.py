@@ -1,8 +1,10 @@
 """A distribution that jumps is a notice, unless no weather can be the reason."""
 
+import numpy as np
 import pytest
 
 from headwater.observe.distribution import DistributionMonitor
+from headwater.observe.history import History
 from unit.observe.worlds import CALENDAR, DAYS, NOW, evidence, learned, table
 
 
@@ -77,3 +79,51 @@ def test_a_share_that_stays_elsewhere_is_noticed_when_that_is_worse(metric, valu
         found += [one for one in DistributionMonitor().evaluate([item], history, CALENDAR, NOW) if one.metric == metric]
     assert bool(found) == noticed
     assert all(one.severity == "notice" and "drifted" in one.detail for one in found)
+
+
+def mixed(day, random, moved=0.0):
+    """A day on which three carriers have shares that vary more than rows would, and a part of one's goes to another."""
+    shares = np.array([0.5 - moved, 0.3 + moved, 0.2]) * np.exp(random.normal(0, 0.01, 3))
+    counts = random.multinomial(4000, shares / shares.sum()) / 4000
+    named = {f"share[{value}].carrier": float(share) for value, share in zip("ABC", counts, strict=True)}
+    return evidence(DAYS[day], {"rows": 4000.0, "null_share.carrier": 0.0, "distinct.carrier": 3.0, **named})
+
+
+@pytest.mark.parametrize(("moved", "least", "most"), [(0.0, 0, 0.02), (0.1, 0.95, 1.0)])
+def test_a_mix_that_moves_between_known_values_is_one_notice(moved, least, most):
+    told = []
+    for seed in range(20):
+        random, history = np.random.default_rng(seed), History(CALENDAR)
+        for day in range(100):
+            history.add_evidence(mixed(day, random))
+        found = DistributionMonitor().evaluate([mixed(100, random, moved)], history, CALENDAR, NOW)
+        assert all(one.metric.endswith("].carrier") and one.severity == "notice" for one in found)
+        assert len(found) <= 1
+        told.append(bool(found))
+    assert least <= np.mean(told) <= most
+
+
+def test_five_points_of_a_mix_that_stay_are_noticed_within_a_week():
+    random, history = np.random.default_rng(4), History(CALENDAR)
+    for day in range(100):
+        history.add_evidence(mixed(day, random))
+    found = []
+    for day in range(100, 107):
+        item = mixed(day, random, 0.05)
+        history.add_evidence(item)
+        found += DistributionMonitor().evaluate([item], history, CALENDAR, NOW)
+    assert found
+
+
+def test_a_standing_drift_is_not_repeated_every_other_day():
+    history, random = learned(120)
+    told = []
+    for index in range(120, 150):
+        item = evidence(DAYS[index], table(index, random, **body(17)))
+        history.add_evidence(item)
+        for one in DistributionMonitor().evaluate([item], history, CALENDAR, NOW):
+            history.add_finding(one)
+            told.append(one)
+    days = {metric: [one.window for one in told if one.metric == metric] for metric in {one.metric for one in told}}
+    assert days
+    assert all(len(windows) <= 3 for windows in days.values())

@@ -17,9 +17,10 @@ Ints = npt.NDArray[np.int64]
 COUNT, SHARE, HOURS, OFFSET, LEVEL = range(5)
 _CLIP = 0.005
 # Half of what makes a finding (r > 2): a fifth of the rows; two hours in a day; of a share 4 points, or 2 % of rows
-# where there were none.
-_COUNT_FLOOR, _SHARE_FLOOR, _SHARE_POINTS, _OFFSET_FLOOR = 0.1, 0.7, 0.02, 0.4
-_ARC_FLOOR = 0.142  # half the arc of 2 %
+# where there were none. Nulls hardly move where they are stable: 1.5 points of them, or .9 % of rows.
+_COUNT_FLOOR, _OFFSET_FLOOR = 0.1, 0.4
+_SHARE_FLOOR, _SHARE_POINTS, _ARC_FLOOR = 0.7, 0.02, 0.142
+_NULL_FLOOR, _NULL_POINTS, _NULL_ARC_FLOOR = 0.3, 0.0075, 0.095
 _DAY_HOURS, _HOUR_HOURS = 1.0, 0.25
 _LEVEL_SHARE, _LEVEL_SPREAD, _TINY = 0.02, 0.05, 1e-9
 _SHARES = ("_share", "_rate", "maturity", "auc", "key_match")
@@ -35,7 +36,7 @@ def kind(metric: str) -> int:
         return OFFSET
     if name.endswith("_hours"):
         return HOURS
-    if name.endswith(_SHARES):
+    if name.endswith(_SHARES) or name.startswith("share["):
         return SHARE
     return LEVEL
 
@@ -57,6 +58,11 @@ class Forms:
         self._partner: Ints = np.array([_partner(name, place) for name in names], dtype=np.int64)
         fixed = {COUNT: _COUNT_FLOOR, SHARE: _SHARE_FLOOR, OFFSET: _OFFSET_FLOOR, LEVEL: _TINY}
         fixed[HOURS] = _HOUR_HOURS if hourly else _DAY_HOURS
+        nulls = np.array([name.startswith("null_share.") for name in names], dtype=np.bool_)
+        self._points: Floats = np.where(nulls, _NULL_POINTS, _SHARE_POINTS)
+        self._most: Floats = np.where(
+            nulls, _NULL_ARC_FLOOR if arcs else _NULL_FLOOR, _ARC_FLOOR if arcs else _SHARE_FLOOR
+        )
         self._fixed: Floats = np.array([fixed[int(code)] for code in self.kinds], dtype=np.float64)
 
     def forward(self, values: Floats) -> Floats:
@@ -89,10 +95,11 @@ class Forms:
         partner = np.where(self._partner >= 0, level[self._partner], 0.0)
         spread = np.fmax(_LEVEL_SHARE * np.abs(level), _LEVEL_SPREAD * np.nan_to_num(partner))
         if self.arcs:
-            points = np.minimum(2 * _SHARE_POINTS / (np.abs(np.sin(np.nan_to_num(level))) + _TINY), _ARC_FLOOR)
+            slope = np.abs(np.sin(np.nan_to_num(level))) / 2
         else:
             share = 1 / (1 + np.exp(-np.clip(np.nan_to_num(level), -50.0, 50.0)))
-            points = np.minimum(_SHARE_POINTS / (share * (1 - share) + _TINY), _SHARE_FLOOR)
+            slope = share * (1 - share)
+        points = np.minimum(self._points / (slope + _TINY), self._most)
         found = np.where(self.kinds == LEVEL, np.fmax(spread, _TINY), self._fixed)
         return np.where(self.kinds == SHARE, points, found)
 

@@ -224,6 +224,14 @@ class ColumnSummary:
             (self.valued(value) if self.kind != "text" else value, n) for value, n in self.table.top(least=least)
         )
 
+    def times(self, value: str | int) -> int | None:
+        """Return in how many rows a text or a whole number stands; None when that is not known exactly."""
+        if self.grid is not None and self.grid.kind == "values" and self.cells is not None and self.field.factor == 1:
+            place = int(value) - self.field.shift - self.grid.low
+            inside = 0 <= place < len(self.cells) - 2
+            return int(self.cells[place + 1]) if inside else None if self._outside else 0
+        return self.table.counts.get(value, 0) if self.table is not None and self.table.exact else None
+
     @property
     def top_slack(self) -> int | None:
         """Most rows by which a count of `top` is too small, or that a value missing there can have.

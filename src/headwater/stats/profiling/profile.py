@@ -16,13 +16,13 @@ import polars as pl
 
 from headwater.core.windows import Window
 from headwater.stats.profiling.links import WINDOW, Parents, flags
+from headwater.stats.profiling.mixes import measures, stamps
 
 KNOWN_LIMIT = 500
 LARGE = 100_000
 """Rows of a window from which its columns are summarised in one compiled pass; see `stats.profiling.summaries` for how
 exact quantiles, and distinct values beyond 4096, then are."""
 _OPEN = 0.01  # share of late rows with new values from which a column has no closed list
-_STAMPED = 0.95  # share of windows with one value only: a row or two may come in a neighbour's file
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 _US = 3_600_000_000
 _DAY = 24 * _US
@@ -41,6 +41,7 @@ def profile(
     known: Mapping[str, frozenset[str]] | None = None,
     previous: pl.DataFrame | None = None,
     parents: Parents | None = None,
+    frequent: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, float]:
     """Measure one window of a table.
 
@@ -56,6 +57,7 @@ def profile(
         known: Values seen so far by text column; columns with more than 500 of them are not looked at.
         previous: The rows of the window before, to tell a frozen or replayed feed.
         parents: Tables that rows point to, to measure the share of rows that find a partner.
+        frequent: Values by column whose shares are measured (see `stats.profiling.mixes`).
 
     Returns:
         Metric name to finite number.
@@ -68,9 +70,10 @@ def profile(
         (3.0, 0.333, 2.0)
     """
     marked = frame.with_columns(pl.lit(window.key).alias(WINDOW))
-    return profile_windows(marked, windows=[window], key=key, known=known, previous=previous, parents=parents)[
-        window.key
-    ]
+    found = profile_windows(
+        marked, windows=[window], key=key, known=known, previous=previous, parents=parents, frequent=frequent
+    )
+    return found[window.key]
 
 
 def profile_windows(
@@ -81,6 +84,7 @@ def profile_windows(
     known: Mapping[str, frozenset[str]] | None = None,
     previous: pl.DataFrame | None = None,
     parents: Parents | None = None,
+    frequent: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Measure a delivered range, window by window, in one pass; the numbers are those of `profile`.
 
@@ -91,6 +95,7 @@ def profile_windows(
         known: See `profile`.
         previous: The rows of the window before the first.
         parents: See `profile`; a parent frame with ``_window`` is matched window by window (see `Parent`).
+        frequent: See `profile`.
 
     Returns:
         Window key to metrics.
@@ -106,14 +111,15 @@ def profile_windows(
     marks = flags(rows, columns, key, [span.key for span in spans], previous, parents or {})
     rows = rows.with_columns(mark.alias(f"\x00{name}") for name, mark in marks.items())
     seen = tuple((name, values) for name, values in (known or {}).items() if len(values) <= KNOWN_LIMIT)
+    mixes = tuple((name, tuple(values)) for name, values in (frequent or {}).items())
     linked = [pl.col(f"\x00{name}").mean().alias(name) for name in marks]
     large = rows.group_by(_PLACE).len().filter(pl.col("len") >= LARGE)[_PLACE].to_list()
     small = rows.filter(~pl.col(_PLACE).is_in(large)) if large else rows
-    measured = small.group_by(_PLACE, maintain_order=True).agg(*_measures(schema, seen), *linked)
+    measured = small.group_by(_PLACE, maintain_order=True).agg(*_measures(schema, seen, mixes), *linked)
     found = {row[_PLACE]: row for row in measured.iter_rows(named=True)}
     for place in sorted(large):
         part = rows.filter(pl.col(_PLACE) == place)
-        found[place] = _summarised(part, spans[place], [name for name, _ in schema], dict(seen))
+        found[place] = _summarised(part, spans[place], [name for name, _ in schema], dict(seen), dict(mixes))
         found[place] |= part.select(linked).row(0, named=True) | {_PLACE: place}
     pairs = _pairs(schema, found.values())
     if pairs:
@@ -128,14 +134,18 @@ def profile_windows(
 
 
 def _summarised(
-    rows: pl.DataFrame, window: Window, columns: Sequence[str], known: Mapping[str, frozenset[str]]
+    rows: pl.DataFrame,
+    window: Window,
+    columns: Sequence[str],
+    known: Mapping[str, frozenset[str]],
+    frequent: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
     """Measure a large window by the summaries that scan it many times faster."""
     from headwater.stats.profiling.summaries import summarise
 
     made = summarise(rows.select(columns))
     unseen = [_unseen(name, known[name]) for name, one in made.columns.items() if one.kind == "text" and name in known]
-    return made.metrics(window=window) | (rows.select(unseen).row(0, named=True) if unseen else {})
+    return made.metrics(window=window, frequent=frequent) | (rows.select(unseen).row(0, named=True) if unseen else {})
 
 
 def known_values(
@@ -170,30 +180,12 @@ def known_values(
     if not measured:
         return {}
     told = frame.select(measured).row(0, named=True)
-    stamps = _stamps(frame, [name for place, name in enumerate(names) if len(told[f"values{place}"]) > 1])
+    stamped = stamps(frame, [name for place, name in enumerate(names) if len(told[f"values{place}"]) > 1])
     found = {}
     for place, name in enumerate(names):
         listed_now = frozenset(told[f"values{place}"]) | (known or {}).get(name, frozenset())
-        if len(listed_now) <= limit and (told[f"new{place}"] or 0.0) <= _OPEN and name not in stamps:
+        if len(listed_now) <= limit and (told[f"new{place}"] or 0.0) <= _OPEN and name not in stamped:
             found[name] = listed_now
-    return found
-
-
-def _stamps(frame: pl.DataFrame, names: Sequence[str]) -> set[str]:
-    """Return the columns that hold one value in nearly every window, and not the same one in all of these."""
-    if WINDOW not in frame.columns or not names:
-        return set()
-    texts = [pl.col(name).cast(pl.String).drop_nulls() for name in names]
-    kinds = frame.group_by(WINDOW).agg(
-        *(text.n_unique().alias(f"kinds{place}") for place, text in enumerate(texts)),
-        *(text.first().alias(f"first{place}") for place, text in enumerate(texts)),
-    )
-    found = set()
-    for place, name in enumerate(names):
-        single = kinds.get_column(f"kinds{place}") <= 1
-        firsts = kinds.get_column(f"first{place}").filter(single).drop_nulls()
-        if float(single.mean()) >= _STAMPED and firsts.n_unique() > 1:  # type: ignore[arg-type]
-            found.add(name)
     return found
 
 
@@ -216,9 +208,11 @@ def _spans(spans: Sequence[Window]) -> pl.DataFrame:
 
 
 @lru_cache(maxsize=256)
-def _measures(schema: Schema, known: tuple[tuple[str, frozenset[str]], ...]) -> tuple[pl.Expr, ...]:
+def _measures(
+    schema: Schema, known: tuple[tuple[str, frozenset[str]], ...], frequent: tuple[tuple[str, tuple[str, ...]], ...]
+) -> tuple[pl.Expr, ...]:
     found = [pl.len().cast(pl.Float64).alias("rows")]
-    seen = dict(known)
+    seen, mixes = dict(known), dict(frequent)
     for name, dtype in schema:
         column = pl.col(name)
         found.append((column.null_count() / pl.len()).alias(f"null_share.{name}"))
@@ -230,6 +224,7 @@ def _measures(schema: Schema, known: tuple[tuple[str, frozenset[str]], ...]) -> 
             found += _temporal(name, dtype)
         elif dtype in _TEXT:
             found += _text(name, seen.get(name))
+        found += measures(name, dtype, mixes.get(name, ()))
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ from headwater.stats.profiling.arrow import Batch, read_frame
 from headwater.stats.profiling.columns import ColumnSummary, Lengths
 from headwater.stats.profiling.fields import Field
 from headwater.stats.profiling.grids import Grid
+from headwater.stats.profiling.mixes import shares
 from headwater.stats.profiling.scans import Piece, blank, scan
 
 __all__ = ["ColumnSummary", "Grid", "Lengths", "Summary", "summarise"]
@@ -68,7 +69,9 @@ class Summary:
         merged = {name: column.merge(other.columns[name]) for name, column in self.columns.items()}
         return Summary(merged, self.rows + other.rows)
 
-    def metrics(self, *, window: Window | None = None) -> dict[str, float]:
+    def metrics(
+        self, *, window: Window | None = None, frequent: Mapping[str, Sequence[str]] | None = None
+    ) -> dict[str, float]:
         """Return the numbers that monitors compare, under the names of `stats.profiling.profile.profile`.
 
         Those that need rows side by side (``duplicate_share``, ``repeat_share``, ``key_match``, ``offset``) are not
@@ -77,12 +80,14 @@ class Summary:
 
         Args:
             window: What times are measured against, in hours from its start; without it they have no metrics.
+            frequent: Values by column whose shares are measured (see `stats.profiling.mixes`).
         """
         found = {"rows": float(self.rows)}
         if not self.rows:
             return found
         for column in self.columns.values():
             found |= {f"{label}.{column.name}": value for label, value in _column_metrics(column, window)}
+            found |= shares(column, (frequent or {}).get(column.name, ()))
         return found
 
     def body(self) -> dict[str, Any]:

@@ -29,6 +29,20 @@ def test_a_share_that_was_always_zero_alarms_on_a_jump_and_not_on_one_row():
     assert one(history, "null_share.x", 0.2).expected == 0.0
 
 
+@pytest.mark.parametrize(("metric", "r"), [("null_share.x", True), ("unseen_share.x", False)])
+def test_a_hundredth_of_nulls_where_there_were_none_leaves_the_band(metric, r):
+    history = normal(**{metric: lambda random, index: 0.0})
+    assert (one(history, metric, 0.01).r > 2) == r
+    assert one(history, metric, 0.005).r < 2
+
+
+def test_nulls_that_vary_set_their_own_band():
+    history = normal(**{"null_share.x": lambda random, index: random.uniform(0.02, 0.12)})
+    assert one(history, "null_share.x", 0.13).r < 2
+    stable = normal(**{"null_share.x": lambda random, index: 0.1 + random.normal(0, 0.002)})
+    assert one(stable, "null_share.x", 0.12).r > 2
+
+
 def test_a_steady_share_in_the_middle_alarms_on_a_few_points():
     history = normal(**{"key_match.p": lambda random, index: 0.83 + random.normal(0, 0.003)})
     assert one(history, "key_match.p", 0.82).r < 1
