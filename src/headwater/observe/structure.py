@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+import numpy as np
+
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
 from headwater.stats.alarms.exceedance import Baseline, Score
+from headwater.stats.alarms.lasting import crept, faded, stuck
 
 LIMIT = 2.0
 _EITHER, _UP, _DOWN = 0, 1, -1
@@ -44,6 +47,9 @@ _FAMILIES = {"zero_share": "number", "distinct": "text", "true_share": "flag", "
 _MISSING_SCORE = 5.0
 _SEEN = 3
 _CALM, _STILL, _JUMP, _JUMP_ROWS = 0.02, 0.05, 0.5, 0.3  # for tables too young for a band
+_CREEPING = {**dict.fromkeys(("null_share", "nan_share", "duplicate_share", "repeat_share"), _UP), "key_match": _DOWN}
+_BODY = ("q05", "q25", "q50", "q75", "q95")
+_MANY_ROWS, _MIXED = 40, 0.5
 _DAY = timedelta(days=1)
 
 
@@ -87,7 +93,28 @@ class StructureMonitor:
         }
         if calendar.every != "1d" or calendar.window(item.window).end - calendar.window(item.window).start == _DAY:
             found += _offsets(item, scores, constant, last, now)
-        return found + self._breaks(item, scores, baseline, calendar, now) + _young(item, baseline, now)
+        found += self._breaks(item, scores, baseline, calendar, now) + _young(item, baseline, now)
+        told = {finding.metric for finding in found}
+        lasting = [
+            *_crept(item, baseline, now),
+            *self._faded(item, history, baseline, now),
+            *_stuck(item, baseline, now),
+        ]
+        return found + [finding for finding in lasting if finding.metric not in told]
+
+    def _faded(self, item: Evidence, history: History, baseline: Baseline, now: datetime) -> list[Finding]:
+        """Notice nulls that are gone: a feed got better, or fills them with something now. Said once."""
+        found = []
+        for metric, value in item.values.items():
+            if not metric.startswith("null_share."):
+                continue
+            usual = faded(np.append(baseline.values(metric), float(value)), baseline.warm)
+            last = history.newest_notice(self.name, item.subject, metric)
+            if usual is None or (last is not None and last.window > baseline.keys[-baseline.warm]):
+                continue
+            detail = f"{metric} was {usual:.4g} and is hardly above 0 in {baseline.warm} windows"
+            found.append(_made(item, metric, LIMIT + 1, float(value), usual, detail, now, "notice"))
+        return found
 
     def _breaks(
         self, item: Evidence, scores: Mapping[str, Score], baseline: Baseline, calendar: Calendar, now: datetime
@@ -205,6 +232,44 @@ def _families(values: Iterable[str]) -> dict[str, str]:
             found.setdefault(column, "")
         elif name in _FAMILIES:
             found[column] = _FAMILIES[name]
+    return found
+
+
+def _crept(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
+    """Alarm on a share that got worse by so little each time that every window was learned."""
+    found = []
+    for metric, value in item.values.items():
+        direction = _CREEPING.get(metric.split(".", 1)[0])
+        if direction is None or baseline.count(metric) < baseline.warm:
+            continue
+        edge = crept(np.append(baseline.values(metric), float(value)), baseline.warm, direction)
+        if edge is not None:
+            detail = f"{metric} crept to {float(value):.4g}; it was {edge:.4g} or better in most windows long before"
+            found.append(_made(item, metric, _MISSING_SCORE, float(value), edge, detail, now))
+    return found
+
+
+def _stuck(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
+    """Alarm when a column holds one value in all rows, and in history never held much of it nor of any other."""
+    found = []
+    for metric, value in item.values.items():
+        name, _, column = metric.partition(".")
+        alone = (name == "distinct" and value == 1.0) or (name == "max" and value == item.values.get(f"min.{column}"))
+        rows = float(item.values["rows"]) * (1 - float(item.values.get(f"null_share.{column}", 0.0)))
+        if not alone or rows < _MANY_ROWS:
+            continue
+        nulls = baseline.values(f"null_share.{column}")
+        alike = 2 * baseline.values("rows") * (1 - nulls) >= rows
+        if name == "max":
+            past = np.column_stack([baseline.values(f"{label}.{column}") for label in _BODY])[alike]
+            broken = stuck(float(value), past, baseline.warm)
+        else:
+            tops, kinds = baseline.values(f"top_share.{column}") / (1 - nulls), baseline.values(metric)
+            varied = (tops < _MIXED) & (kinds > 1)
+            broken = int(alike.sum()) >= baseline.warm and bool(varied[alike].all())
+        if broken:
+            detail = f"`{column}` holds one value in all rows; in {int(alike.sum())} windows like this it held many"
+            found.append(_made(item, metric, _MISSING_SCORE, float(value), None, detail, now))
     return found
 
 

@@ -158,3 +158,74 @@ def test_hourly_windows_are_judged_too():
         history.add_evidence(evidence(key, {"rows": 50.0 + int(key[-2:]), "null_share.x": 0.0}))
     item = evidence(keys[-1], {"rows": 50.0, "null_share.x": 0.5})
     assert [f.metric for f in StructureMonitor().evaluate([item], history, calendar, NOW)] == ["null_share.x"]
+
+
+def lived(values, monitor=None):
+    """Judge windows as they come, each learned unless it alarms; return the findings by day."""
+    history, found = History(CALENDAR), []
+    for place, made in enumerate(values):
+        item = evidence(DAYS[place], {"rows": 400.0, **made})
+        history.add_evidence(item)
+        fresh = (monitor or StructureMonitor()).evaluate([item], history, CALENDAR, NOW)
+        for one in fresh:
+            history.add_finding(one)
+        found.append({one.metric: one for one in fresh})
+    return found
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("null_share.x", 1), ("key_match.p", -1)])
+def test_a_share_that_creeps_is_learned_every_day_and_alarms_at_last(metric, sign):
+    base = 0.004 if sign > 0 else 0.996
+    rates = [base] * 80 + [base + sign * 0.0008 * day for day in range(120)]
+    found = lived([{metric: rate + 0.002 * (day % 3)} for day, rate in enumerate(rates)])
+    first = next(day for day, told in enumerate(found) if metric in told and told[metric].severity == "alarm")
+    assert not any(metric in told for told in found[:80])
+    assert 0.03 < abs(rates[first] - base) < 0.08
+    assert metric in found[-1], "it stays in alarm: what alarms is not learned"
+    better = lived([{metric: 2 * base - rate} for rate in rates] if sign < 0 else [{metric: 0.1 - r} for r in rates])
+    assert not any(told[metric].severity == "alarm" for told in better if metric in told)
+
+
+def test_nulls_that_are_gone_for_good_are_said_once():
+    here = [{"null_share.x": 0.3 * (day % 2)} for day in range(90)]
+    found = lived(here + [{"null_share.x": 0.0}] * 40)
+    told = [(day, one["null_share.x"].severity) for day, one in enumerate(found) if "null_share.x" in one]
+    assert [severity for _, severity in told] == ["notice"] * len(told)
+    assert 1 <= len(told) <= 3
+    assert 90 + 13 <= told[0][0] <= 90 + 16
+
+
+def stuck_now(values, now, rows=400.0):
+    """Judge a window of two columns after forty that held ``values``."""
+    history = History(CALENDAR)
+    for day, made in zip(DAYS, values, strict=False):
+        history.add_evidence(evidence(day, {"rows": 400.0, "null_share.x": 0.0, **made}))
+    item = evidence(DAYS[len(values)], {"rows": rows, "null_share.x": 0.0, **now})
+    history.add_evidence(item)
+    found = StructureMonitor().evaluate([item], history, CALENDAR, NOW)
+    return {one.metric for one in found if one.severity == "alarm"}
+
+
+BODY = ("q05.x", "q25.x", "q50.x", "q75.x", "q95.x")
+ZERO = {**dict.fromkeys((*BODY, "min.x", "max.x", "mean.x", "std.x"), 0.0), "zero_share.x": 1.0}
+VARIED = [{name: 10.0 * at + day % 7 for at, name in enumerate(BODY, 1)} | {"max.x": 90.0} for day in range(40)]
+
+
+def test_a_column_that_always_varied_and_holds_one_value_now_is_stuck():
+    assert "max.x" in stuck_now(VARIED, ZERO)
+    assert "max.x" not in stuck_now(VARIED, ZERO, rows=30.0), "so few rows may be alike by chance"
+    assert "max.x" not in stuck_now(VARIED, {**ZERO, "null_share.x": 0.95}), "and so may those that are not null"
+    assert "max.x" not in stuck_now(VARIED[:10], ZERO), "so little history says little"
+    calm = [*VARIED[:20], {**VARIED[0], **ZERO}, *VARIED[21:]]
+    assert "max.x" not in stuck_now(calm, ZERO), "a calm day was there before"
+    rare = [{**one, "q05.x": 0.0, "q25.x": 0.0} for one in VARIED]
+    assert "max.x" not in stuck_now(rare, ZERO), "a quarter of the rows held it always"
+
+
+def test_a_text_that_always_varied_and_is_one_now_is_stuck():
+    texts = [{"null_share.c": 0.2, "distinct.c": 4.0 + day % 2, "top_share.c": 0.3} for day in range(40)]
+    now = {"null_share.c": 0.2, "distinct.c": 1.0, "top_share.c": 0.8}
+    assert "distinct.c" in stuck_now(texts, now)
+    assert "distinct.c" not in stuck_now([{**one, "top_share.c": 0.5} for one in texts], now), "of those not null"
+    one_coupon = [{**one, "distinct.c": 1.0, "null_share.c": 0.7} for one in texts]
+    assert "distinct.c" not in stuck_now(one_coupon, {**now, "null_share.c": 0.7})
