@@ -175,12 +175,22 @@ def cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+        return figure(value)
     if isinstance(value, Mapping):
         return ", ".join(f"{words(key)} {cell(item)}" for key, item in value.items()) or "[dim]–[/]"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(cell(item) for item in value) or "[dim]–[/]"
     return escape(shorten(str(value)))
+
+
+def figure(value: float) -> str:
+    """Write a number with four figures.
+
+    Example:
+        >>> figure(1234.5), figure(0.123456)
+        ('1,234', '0.1235')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def shorten(text: str) -> str:

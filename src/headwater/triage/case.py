@@ -92,6 +92,7 @@ class Case:
         changes: For assets that cannot be run again, the first of the incident's windows made by other code or parts.
         outcomes: What became of each model's predictions, by its name.
         unfit: Says why an asset must not go back to a mechanism; empty when it may.
+        trusted: Tells whether the labels of a model's window may be read: no incident has frozen them.
     """
 
     incident: str
@@ -115,6 +116,7 @@ class Case:
     changes: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, Outcomes] = field(default_factory=dict)
     unfit: Callable[[str, Mechanism], str] = lambda asset, mechanism: ""
+    trusted: Callable[[Model, str], bool] = lambda model, key: True
 
     @property
     def assets(self) -> Mapping[str, Asset]:

@@ -70,9 +70,10 @@ class _Scene:
 class Payoffs:
     """The payoff of acts under causes, measured over an incident's newest windows.
 
-    Decisions are priced under one truth for both sides (of large logs for a sample that stands for all): the label where it is known and not itself in question, else
-    the prediction that the supposed cause's repair gives. So an act against an innocent asset shows as the loss that it
-    would be. Misleads where the repaired model is miscalibrated, and says nothing of windows after the incident's.
+    Decisions are priced under one truth for both sides (of large logs for a sample that stands for all): the label
+    where it is known and not itself in question, else the prediction that the supposed cause's repair gives. So an act
+    against an innocent asset shows as the loss that it would be. Misleads where the repaired model is miscalibrated,
+    and says nothing of windows after the incident's.
 
     Args:
         case: The case.
@@ -112,13 +113,14 @@ class Payoffs:
                 lag = case.assets[model.predictions].lag
                 key = case.replay.calendar.shift(case.replay.calendar.window(run), -lag).key
                 truth = case.keys(model.labels)[-LOOKED_AT:][place]
-                told = case.replay.observed(model.labels, truth)
-                if told is not None and model.labels in disputed:
-                    self._labelled.append((model, truth, told, self._under_plans(model.labels, truth)))
+                known = case.replay.observed(model.labels, truth)
+                if known is not None and model.labels in disputed:
+                    self._labelled.append((model, truth, known, self._under_plans(model.labels, truth)))
                 observed = case.replay.observed(model.predictions, key)
                 if observed is None or model.entity not in observed.columns:
                     continue
-                labels = None if model.labels in disputed else case.replay.observed(model.labels, key)
+                told = model.labels not in disputed and case.trusted(model, key)
+                labels = case.replay.observed(model.labels, key) if told else None
                 yield _Scene(model, key, observed, self._under_plans(model.predictions, key), labels)
 
     def _disputed(self) -> set[str]:

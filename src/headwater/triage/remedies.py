@@ -13,7 +13,7 @@ from headwater.triage.payoffs import AS_IT_IS, Payoffs
 from headwater.triage.posterior import Posterior
 from headwater.triage.replay import Plan
 from headwater.triage.suspects import Weighed
-from headwater.triage.vetoes import failing, retraining, worse
+from headwater.triage.vetoes import failing, retraining, unfit, worse
 
 AUTOMATIC = 0.9
 """A remedy may run by itself only above this confidence, and only when it is reversible."""
@@ -22,6 +22,10 @@ LIKELY = 0.5
 CONSIDERED, FEWEST = 3, 0.02
 """How many suspects' acts are weighed, and how probable their fault must be."""
 _LOGS: tuple[Layer, ...] = ("served", "prediction")
+_COSTLY = (
+    "By its replay the decisions made with the fault cost less than the repaired ones: see whether the decision rule "
+    "is where the cost is lowest."
+)
 _ORDER = ("rollback_model", "rollback_code", "repair", "retrain", "hold", "none")
 """Of acts that gain the same, the one that comes first: what undoes a cause before what waits."""
 DISPLACEMENT = "displacement"
@@ -68,11 +72,11 @@ def choose(case: Case, culprit: Weighed, beliefs: Beliefs) -> Remedy:
     held: its windows are kept out of training until the source is delivered again. Each act's gain is measured by the
     replay that simulates exactly it, under each cause that may be true, and weighed by how probable that cause is.
 
-    Utility is in the business metric where that can tell (its interval leaves out zero), else in how much nearer
-    predictions and labels come to what they should be: a fault that happens to save money for a week is still one.
-    An act is vetoed when its replayed gain is clearly negative, when its fault is less probable than not, when a
-    predecessor cannot serve or does worse, when what it makes does not pass downstream. Retraining is never the remedy
-    for an asset that failed.
+    Utility is in the business metric where that shows a gain (its interval lies above zero), else in how much nearer
+    predictions and labels come to what they should be: a fault that happens to save money for a week is still one, but
+    what costs money by its replay is never done by itself. An act is vetoed when labels show that it makes predictions
+    worse, when its fault is less probable than not, when a predecessor cannot serve, when what it makes does not pass
+    downstream. Retraining is never the remedy for an asset that failed.
 
     Args:
         case: The case.
@@ -92,9 +96,11 @@ def choose(case: Case, culprit: Weighed, beliefs: Beliefs) -> Remedy:
     best = _best(options)
     chosen = acts[best] if best < len(acts) else _nothing(culprit.subject(case))
     option = options[best]
-    sure = option.probability >= AUTOMATIC and chosen.reversible
+    costly = option.gain_high is not None and option.gain_high < 0
+    sure = option.probability >= AUTOMATIC and chosen.reversible and not costly
     return replace(
         chosen,
+        text=f"{chosen.text} {_COSTLY}" if costly else chosen.text,
         gain=option.gain,
         gain_low=option.gain_low,
         gain_high=option.gain_high,
@@ -159,18 +165,18 @@ class _Weighing:
         if paid.money is not None:
             low, high = paid.money - paid.spread, paid.money + paid.spread
             option = replace(option, gain=paid.money, gain_low=low, gain_high=high, unit=self.unit)
-        return replace(option, veto=_unlikely(chance) or self._veto(item, act, option))
+        return replace(option, veto=_unlikely(chance) or self._veto(item, act))
 
-    def _veto(self, item: Weighed, act: Remedy, option: Option) -> str:
-        if option.gain_high is not None and option.gain_high < 0:
-            return f"its replay would have cost {-(option.gain or 0.0):,.4g} {option.unit} more"
+    def _veto(self, item: Weighed, act: Remedy) -> str:
         if item.plan is None:
             return ""
-        if act.action == "rollback_model":
-            return worse(self.case, item.asset, item.plan)
-        if act.action == "repair" and "repair" in act.parameters:
-            return failing(self.case, item.asset, item.plan)
-        return ""
+        if act.action == "rollback_model" and (reason := unfit(self.case, item.asset, item.plan)):
+            return reason
+        if act.action == "repair" and "repair" in act.parameters and (
+            reason := failing(self.case, item.asset, item.plan)
+        ):  # fmt: skip
+            return reason
+        return worse(self.case, item.plan)
 
     def _useful(self, option: Option, item: Weighed) -> Option:
         """Weigh what an act gains if its cause is true against what it does if another is."""
@@ -192,8 +198,8 @@ class _Weighing:
 
 
 def _tells(option: Option) -> bool:
-    """Whether the business metric can tell what an act does."""
-    return option.gain_low is not None and option.gain_high is not None and option.gain_low * option.gain_high > 0
+    """Whether the business metric can tell what an act gains."""
+    return option.gain_low is not None and option.gain_low > 0
 
 
 def _unlikely(chance: float) -> str:

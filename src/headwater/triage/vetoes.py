@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from headwater.core.errors import DataError
+from headwater.core.project import Model
 from headwater.stats.frames.tables import compare
 from headwater.stats.outcomes.intervals import t_interval
 from headwater.triage.case import Case
@@ -25,32 +26,50 @@ def retraining(failed: float) -> str:
     return "" if failed <= RETRAINING else f"some asset failed with a probability of {failed:.0%}: it would be learned"
 
 
-def worse(case: Case, asset: str, plan: Plan) -> str:
-    """Say why a predecessor cannot take over: it cannot serve what is served now, or does worse where labels came.
-
-    Worse is judged on the incident's own label-mature windows (neither version has seen them), by the task's loss, the
-    paired difference with windows as blocks; fewer than three windows tell nothing.
-    """
-    model = next((item for item in case.models if item.predictions == asset), None)
-    if model is None:
-        return ""
+def unfit(case: Case, asset: str, plan: Plan) -> str:
+    """Say why a predecessor cannot take over: it must not, or it cannot serve the features that there are now."""
     good = plan.mechanisms.get(asset)
-    if good is not None and (unfit := case.unfit(asset, good)):
-        return unfit
-    gaps: list[float] = []
-    for key in case.keys(asset):
+    if good is not None and (reason := case.unfit(asset, good)):
+        return reason
+    for key in case.keys(asset)[-_TRIED:]:
         try:
-            before, after = case.replay.observed(asset, key), case.replay.value(asset, key, plan)
+            case.replay.value(asset, key, plan)
         except DataError as error:
             return f"the version before cannot serve the features there are now: {error.message}"
-        labels = case.replay.observed(model.labels, key)
-        if before is not None and after is not None and labels is not None:
-            gap = loss_gap(model, before, after, labels)
-            gaps += [] if gap is None else [gap]
-    if len(gaps) < _WINDOWS:
-        return ""
-    found = t_interval(np.array(gaps))
-    return "" if found.low <= 0 else f"the version before does worse by {found.value:.4f} in {len(gaps)} windows"
+    return ""
+
+
+def worse(case: Case, plan: Plan) -> str:
+    """Say that predictions become worse where labels tell: the replayed gain is clearly negative.
+
+    Judged on the incident's own labelled windows by the task's loss, the paired difference with windows as blocks;
+    fewer than three windows tell nothing, and labels that the act itself changes are no witness. Money alone is none
+    either: as long as labels are open, decisions are priced by the repaired predictions, so an act that loses money
+    under them only shows that the decision rule is not where the cost is lowest.
+    """
+    reach = plan.touched | {below for name in plan.touched for below in case.replay.descendants(name)}
+    for model in case.models:
+        if model.predictions not in reach or model.labels in reach:
+            continue
+        gaps = [gap for key in case.keys(model.predictions) if (gap := _gap(case, model, plan, key)) is not None]
+        if len(gaps) < _WINDOWS:
+            continue
+        found = t_interval(np.array(gaps))
+        if found.low > 0:
+            return f"by its replay predictions become worse by {found.value:.4f} in {len(gaps)} labelled windows"
+    return ""
+
+
+def _gap(case: Case, model: Model, plan: Plan, key: str) -> float | None:
+    """By how much a window's loss rises under a plan; None where labels do not tell."""
+    before, labels = case.replay.observed(model.predictions, key), case.replay.observed(model.labels, key)
+    try:
+        after = case.replay.value(model.predictions, key, plan)
+    except DataError:
+        return None
+    if before is None or after is None or labels is None or not case.trusted(model, key):
+        return None
+    return loss_gap(model, before, after, labels)
 
 
 def failing(case: Case, asset: str, plan: Plan) -> str:
