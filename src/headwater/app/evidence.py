@@ -14,6 +14,7 @@ from headwater.app.line import Line
 from headwater.app.profiling import parents_of, profile_of
 from headwater.app.readers import readers
 from headwater.app.running import Run, contract_results
+from headwater.app.succession import succession
 from headwater.core.assets import Mechanism
 from headwater.core.errors import CorruptTable, DataError, HeadwaterError, ModelError, OutsideError
 from headwater.core.project import Model
@@ -255,6 +256,7 @@ def outcomes(line: Line, model: Model, window: str) -> Iterable[Evidence]:
         yield Evidence(type=kind, subject=subject, window=window, values=values, time=time)
         if kind == "performance" and _mature(values):
             yield from _segments(line, model, window)
+            yield from succession(line, model, window)
 
 
 def _segments(line: Line, model: Model, window: str) -> Iterable[Evidence]:

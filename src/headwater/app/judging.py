@@ -13,6 +13,7 @@ from headwater.app.arrival import diagnosis
 from headwater.app.filling import provisional
 from headwater.app.line import Line
 from headwater.app.outcomes import outcomes_of
+from headwater.app.succession import successions
 from headwater.core.assets import Mechanism
 from headwater.core.errors import ModelError
 from headwater.core.ports import Entry
@@ -322,6 +323,7 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None, 
         subject=incident.subject,
         changes=_changes(line, replay, windows),
         outcomes={model.name: outcomes_of(line, model) for model in models},
+        successions=successions(line, replay, run),
     )
     return collected if sight == "replay" else unreplayed(collected, changes=sight == "changes")
 

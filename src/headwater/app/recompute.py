@@ -225,7 +225,7 @@ def _world(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
 
 _MEASURES: Mapping[str, Callable[[Line, Evidence], Mapping[str, Any] | None]] = {
     **dict.fromkeys(OF_DELIVERIES, _of_delivery),
-    **dict.fromkeys(("performance", "business", "calibration", "fairness", "segment"), _outcome),
+    **dict.fromkeys(("performance", "business", "calibration", "fairness", "segment", "succession"), _outcome),
     "unmeasured": _unmeasured,
     "latency": _latency,
     "mechanism": _mechanism,

@@ -13,7 +13,7 @@ from headwater.core.windows import Calendar
 from headwater.observe.acceptance import Acceptances, releveled
 from headwater.stats.alarms.exceedance import Baseline, Score, Slots
 
-SERIES = ("profile", "watch", "performance", "business", "fairness", "calibration", "latency", "estimate")
+SERIES = ("profile", "watch", "performance", "business", "fairness", "calibration", "latency", "estimate", "succession")
 _REFIT = 20  # above so many new windows, one fit is cheaper than updates
 _ACQUITTED = ("world", "none")
 

@@ -22,6 +22,7 @@ from headwater.observe.parity import MechanismMonitor, ReleaseMonitor
 from headwater.observe.schema import SchemaMonitor
 from headwater.observe.segments import SegmentMonitor
 from headwater.observe.structure import StructureMonitor
+from headwater.observe.succession import SuccessionMonitor
 from headwater.observe.watch import WatchMonitor
 
 
@@ -52,6 +53,7 @@ MONITORS: tuple[Monitor, ...] = (
     MechanismMonitor(),
     ReleaseMonitor(),
     PerformanceMonitor(),
+    SuccessionMonitor(),
     EstimatedMonitor(),
     CalibrationMonitor(),
     FairnessMonitor(),

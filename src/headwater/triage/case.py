@@ -14,6 +14,7 @@ from headwater.core.records import Evidence, Finding
 from headwater.stats.signatures.repairs import Repair
 from headwater.triage.outcomes import Outcomes
 from headwater.triage.replay import Replay
+from headwater.triage.successions import Succession
 
 Price = Callable[[Model, pl.DataFrame, pl.Series, "pl.DataFrame | None"], pl.Series]
 """``price(model, predictions, p, labels)``: cost of each logged decision, realised where the label is known, else its
@@ -91,6 +92,7 @@ class Case:
         subject: What the incident is about: the upstream-most subject that alarmed.
         changes: For assets that cannot be run again, the first of the incident's windows made by other code or parts.
         outcomes: What became of each model's predictions, by its name.
+        successions: The release that serves each model and what it succeeded, while it is on trial.
         unfit: Says why an asset must not go back to a mechanism; empty when it may.
         trusted: Tells whether the labels of a model's window may be read: no incident has frozen them.
     """
@@ -115,6 +117,7 @@ class Case:
     subject: str = ""
     changes: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[str, Outcomes] = field(default_factory=dict)
+    successions: Mapping[str, Succession] = field(default_factory=dict)
     unfit: Callable[[str, Mechanism], str] = lambda asset, mechanism: ""
     trusted: Callable[[Model, str], bool] = lambda model, key: True
 
@@ -175,6 +178,7 @@ def unreplayed(case: Case, *, changes: bool) -> Case:
         findings=tuple(item for item in case.findings if item.monitor not in _OF_REPLAY),
         tests={},
         releases={},
+        successions={},
         diagnosed={},
         accepted={},
         replay=case.replay.barred(),

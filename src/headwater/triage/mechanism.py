@@ -239,6 +239,14 @@ def harm(replay: Replay, model: Model, asset: str, suspect: Mechanism, keys: Seq
 
 def loss_gap(model: Model, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame) -> float | None:
     """Return by how much the loss of a window's labelled rows rises; None where there are too few of them."""
+    pair = loss_of(model, before, after, labels)
+    return None if pair is None else float(np.mean(pair[1] - pair[0]))
+
+
+def loss_of(
+    model: Model, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the losses of a window's labelled rows before and after; None where there are too few of them."""
     told = model.predicted
     query = [model.query] if model.query in before.columns else []
     truth = labels.select(model.entity, model.outcome).unique(model.entity, keep="last").drop_nulls()
@@ -260,4 +268,4 @@ def loss_gap(model: Model, before: pl.DataFrame, after: pl.DataFrame, labels: pl
         task_loss(model.task, outcome, pairs[name].cast(pl.Float64).to_numpy(), queries).loss
         for name in ("\0before", told)
     )
-    return float(np.mean(new - old)) if len(new) == len(old) and len(new) else None
+    return (old, new) if len(new) == len(old) and len(new) else None

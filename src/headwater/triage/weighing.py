@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from headwater.triage.case import Case
 from headwater.triage.observed import observed
+from headwater.triage.releases import against_predecessors
 from headwater.triage.replay import Plan
 from headwater.triage.suspects import Proof, Weighed, recomputable, source
 
@@ -14,7 +15,7 @@ def weigh(case: Case) -> list[Weighed]:
     """Weigh every asset that can have caused the incident's symptoms, heaviest first."""
     scope = _scope(case)
     found = [_weighed(case, name) for name in case.assets if name in scope]
-    found = _explain_failures(case, found)
+    found = _explain_failures(case, against_predecessors(case, found))
     if not any(item.weight > 0 and item.kind in ("code", "release") for item in found):
         found = _by_elimination(case, found)
     return sorted(found, key=lambda item: (item.exonerated, -item.weight))
