@@ -16,6 +16,8 @@ import polars as pl
 
 from headwater.core.project import Project
 from headwater.core.windows import Window
+from headwater.testing.silent_failures.entry import Entry
+from headwater.testing.silent_failures.pipelines.hotel_faults import DECOYS, FAULTS, WORLDS
 from headwater.testing.silent_failures.pipelines.hotel_tables import CALENDAR, HORIZON, feeds
 from headwater.testing.silent_failures.pipelines.landing import summed
 
@@ -183,7 +185,8 @@ def cancel_features(reservations: pl.DataFrame, agent_history: pl.DataFrame, pic
 
 def cancel_labels(outcomes: pl.DataFrame) -> pl.DataFrame:
     """The outcomes that are known."""
-    return outcomes.drop_nulls("cancelled").select("booking_id", "booked_on", "cancelled").sort("booking_id")
+    known = outcomes.drop_nulls("cancelled")
+    return known.select("booking_id", "booked_on", "cancelled", "days_to_status").sort("booking_id")
 
 
 # --- the model: four parts that can fail one by one -------------------------------------------------------------------
@@ -202,11 +205,17 @@ def train(frame: pl.DataFrame, seed: int) -> dict[str, Any]:
     newest = pl.col("booked_on") > pl.col("booked_on").max() - pl.duration(days=CALIBRATED_DAYS)
     past, recent = frame.filter(~newest), frame.filter(newest)
     scaler = StandardScaler().fit(matrix(past))
-    trees = {"n_estimators": 120, "learning_rate": 0.05, "num_leaves": 12, "min_child_samples": 150, "reg_lambda": 20}
-    sample = {"random_state": seed, "subsample": 0.9, "subsample_freq": 1, "colsample_bytree": 0.8}
+    trees: dict[str, Any] = {
+        "n_estimators": 120,
+        "learning_rate": 0.05,
+        "num_leaves": 12,
+        "min_child_samples": 150,
+        "reg_lambda": 20,
+    }
+    sample: dict[str, Any] = {"random_state": seed, "subsample": 0.9, "subsample_freq": 1, "colsample_bytree": 0.8}
     model = LGBMClassifier(**trees, **sample, n_jobs=1, deterministic=True, force_row_wise=True, verbose=-1)
     model.fit(scaler.transform(matrix(past)), past["cancelled"].to_numpy())
-    raw = model.predict_proba(scaler.transform(matrix(recent)))[:, 1]
+    raw = np.asarray(model.predict_proba(scaler.transform(matrix(recent))))[:, 1]
     calibrator = IsotonicRegression(y_min=0.01, y_max=0.99, out_of_bounds="clip")
     calibrator.fit(raw, recent["cancelled"].to_numpy())
     threshold = float(np.quantile(calibrator.predict(raw), 0.8))
@@ -220,6 +229,8 @@ def cancel_served(cancel_features: pl.DataFrame) -> pl.DataFrame:
 
 def score(parts: Mapping[str, Any], served: pl.DataFrame) -> pl.DataFrame:
     """Probability that a booking is cancelled within a month, and whether its room is offered again."""
+    if not served.height:
+        return pl.DataFrame(schema={"p": pl.Float64, "decision": pl.Int64})
     p = parts["model"].predict_proba(parts["scaler"].transform(matrix(served)))[:, 1]
     if parts.get("calibrator") is not None:
         p = parts["calibrator"].predict(p)
@@ -262,10 +273,24 @@ def build(data: str | None = None) -> Project:
     project.dataset(agent_history, key=["agent", "day"], time="day", lag=HORIZON, lookback=back, side="ml")
     back = {"bookings": PICKUP_DAYS - 1}
     project.dataset(pickup, key=["hotel", "arrival", "day"], time="day", lookback=back, side="ml")
-    project.features(cancel_features, key=booking, time=day, lookback={"agent_history": HORIZON + 1, "pickup": 1})
+    project.features(cancel_features, key=booking, time=day, lookback={"agent_history": HORIZON + 8, "pickup": 8})
     project.labels(cancel_labels, key=booking, time=day, lag=HORIZON)
     project.model(
         "cancel", features="cancel_features", labels="cancel_labels", entity="booking_id", outcome="cancelled",
         columns=COLUMNS, train=train, score=score, serve=cancel_served, cost=lost_euros, unit="euro", carry=CARRY,
     )  # fmt: skip
     return project
+
+
+ENTRY = Entry(
+    name="hotel",
+    build=build,
+    history=("2015-09-01", "2016-07-31"),
+    live=("2016-08-01", "2017-03-20"),
+    onsets=("2016-10-11", "2016-11-08", "2016-12-14", "2017-01-11", "2017-02-14", "2017-03-07"),
+    faults=FAULTS,
+    decoys=DECOYS,
+    worlds=WORLDS,
+    storms=("2016-10-14", "2016-11-25", "2016-12-07", "2016-12-24", "2016-12-31", "2017-01-24", "2017-02-02"),
+    describe="bookings of two Portuguese hotels, cancelled within a month or not, 2016-08 to 2017-03",
+)

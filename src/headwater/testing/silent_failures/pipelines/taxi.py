@@ -15,7 +15,9 @@ import polars as pl
 
 from headwater.core.project import Project
 from headwater.core.windows import Window
+from headwater.testing.silent_failures.entry import Entry
 from headwater.testing.silent_failures.pipelines.landing import summed
+from headwater.testing.silent_failures.pipelines.taxi_faults import DECOYS, FAULTS, WORLDS
 from headwater.testing.silent_failures.pipelines.taxi_tables import CALENDAR, NEW_YORK, feeds
 
 BOROUGHS = ("manhattan", "queens", "brooklyn", "bronx", "staten_island", "ewr")
@@ -83,11 +85,11 @@ def meters(raw_meters: pl.DataFrame) -> pl.DataFrame:
 
 
 def zones(raw_zones: pl.DataFrame) -> pl.DataFrame:
-    """The city's taxi zones; what lies outside of it has no borough."""
+    """The city's taxi zones; the two that stand for no known place are none."""
     borough = pl.col("Borough").str.strip_chars().str.to_lowercase().str.replace_all(" ", "_")
     airport = pl.col("Zone").str.to_lowercase().str.contains("airport").cast(pl.Int64)
-    made = raw_zones.select(zone="LocationID", borough=pl.when(borough != "unknown").then(borough), airport=airport)
-    return made.unique("zone", keep="first").sort("zone")
+    made = raw_zones.select(zone="LocationID", borough=borough, airport=airport)
+    return made.filter(pl.col("borough") != "unknown").unique("zone", keep="first").sort("zone")
 
 
 def weather(raw_weather: pl.DataFrame) -> pl.DataFrame:
@@ -206,8 +208,14 @@ def train(frame: pl.DataFrame, seed: int) -> dict[str, Any]:
     newest = pl.col("pickup_at") > pl.col("pickup_at").max() - pl.duration(days=CALIBRATED_DAYS)
     past, recent = frame.filter(~newest), frame.filter(newest)
     scaler = StandardScaler().fit(matrix(past))
-    trees = {"n_estimators": 150, "learning_rate": 0.08, "num_leaves": 24, "min_child_samples": 100, "reg_lambda": 5}
-    sample = {"random_state": seed, "subsample": 0.8, "subsample_freq": 1, "colsample_bytree": 0.8}
+    trees: dict[str, Any] = {
+        "n_estimators": 150,
+        "learning_rate": 0.08,
+        "num_leaves": 24,
+        "min_child_samples": 100,
+        "reg_lambda": 5,
+    }
+    sample: dict[str, Any] = {"random_state": seed, "subsample": 0.8, "subsample_freq": 1, "colsample_bytree": 0.8}
     model = LGBMRegressor(**trees, **sample, n_jobs=1, deterministic=True, force_row_wise=True, verbose=-1)
     model.fit(scaler.transform(matrix(past)), np.log(past["minutes"].to_numpy()))
     usual = np.exp(model.predict(scaler.transform(matrix(recent))))
@@ -223,6 +231,8 @@ def duration_served(duration_features: pl.DataFrame) -> pl.DataFrame:
 
 def score(parts: Mapping[str, Any], served: pl.DataFrame) -> pl.DataFrame:
     """Minutes that a ride is promised to take."""
+    if not served.height:
+        return pl.DataFrame(schema={"prediction": pl.Float64})
     minutes = np.exp(parts["model"].predict(parts["scaler"].transform(matrix(served))))
     if parts.get("calibrator") is not None:
         minutes = parts["calibrator"].predict(minutes)
@@ -264,7 +274,7 @@ def build(data: str | None = None) -> Project:
     ):
         back = {"outcomes": days - 1}
         project.dataset(history, key=[*by, "day"], time="day", lag=1, lookback=back, side="ml")
-    back = {name: REPORTED for name in ("zone_history", "route_history", "hour_history")}
+    back = {name: REPORTED + 5 for name in ("zone_history", "route_history", "hour_history")}
     project.features(duration_features, key=trip, time=at, lookback=back)
     project.labels(duration_labels, key=trip, time=at, lag=1)
     project.model(
@@ -273,3 +283,17 @@ def build(data: str | None = None) -> Project:
         carry=CARRY, task="regression",
     )  # fmt: skip
     return project
+
+
+ENTRY = Entry(
+    name="taxi",
+    build=build,
+    history=("2018-10-01", "2019-08-31"),
+    live=("2019-09-01", "2020-03-31"),
+    onsets=("2019-10-08", "2019-11-05", "2019-12-10", "2020-01-07", "2020-02-04", "2020-02-18"),
+    faults=FAULTS,
+    decoys=DECOYS,
+    worlds=WORLDS,
+    storms=("2019-10-16", "2019-11-28", "2019-12-02", "2019-12-25", "2020-01-18", "2020-03-05", "2020-03-16"),
+    describe="yellow cabs of New York, minutes of a ride, 2019-09 to the spring of 2020",
+)

@@ -54,11 +54,12 @@ def _weather(folder: str) -> pl.DataFrame:
 
 def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
     """Put clock times on the world's clock, and give each trip an id; hours that a clock skips count as one later."""
-    zone = {"ambiguous": "earliest", "non_existent": "null"}
     made = rows.with_columns(
         pl.coalesce(
-            pl.col(name).dt.replace_time_zone(NEW_YORK, **zone),
-            (pl.col(name) + pl.duration(hours=1)).dt.replace_time_zone(NEW_YORK, **zone),
+            pl.col(name).dt.replace_time_zone(NEW_YORK, ambiguous="earliest", non_existent="null"),
+            (pl.col(name) + pl.duration(hours=1)).dt.replace_time_zone(
+                NEW_YORK, ambiguous="earliest", non_existent="null"
+            ),
         ).alias(to)
         for name, to in (("pickup_datetime", "pickup_at"), ("dropoff_datetime", "dropoff_at"))
     ).with_columns(day=pl.col("pickup_at").dt.date())
