@@ -10,6 +10,7 @@ from headwater.core.errors import IncidentError, UsageError
 from headwater.core.ports import Entry
 from headwater.core.records import SIDES, Side, Signoff
 from headwater.triage.incidents import Incident, closing, move
+from headwater.triage.settling import Ground, next_test
 
 
 def sign(
@@ -40,11 +41,23 @@ def sign(
     )
     entries = [Entry("signoff", incident.id, signoff.body(), time)]
     if disagree is not None:
-        entries.append(move(incident, "disputed", incident.window, time, by=by, note=disagree))
+        test = next_test(incident.verdict.suspects, ground(line, incident.verdict.window), incident.id)
+        entries.append(move(incident, "disputed", incident.window, time, by=by, note=disagree, next_test=test))
     line.record(entries)
-    state = line.state.incidents.get(incident.id).state
-    test = incident.verdict.next_test or "run the next window; the case is judged again on all evidence"
-    return {**signoff.body(), "state": state, "next_test": test if disagree is not None else ""}
+    told = line.state.incidents.get(incident.id)
+    return {**signoff.body(), "state": told.state, "next_test": told.next_test}
+
+
+def ground(line: Line, run: str) -> Ground:
+    """Say what a test that settles a dispute needs to know: assets, their windows in a run, and when labels come."""
+    window = line.calendar.window(run)
+    lags = [line.assets[model.labels].lag for model in line.project.models.values()]
+    return Ground(
+        assets=line.assets,
+        named={ref: name for name in line.assets for ref in (line.ref(name), line.blame(name))},
+        window=lambda name: line.calendar.shift(window, -line.assets[name].lag).key,
+        due=line.calendar.shift(window, max(lags)).key if lags else "",
+    )
 
 
 def close(line: Line, incident: Incident, by: str) -> dict[str, Any]:

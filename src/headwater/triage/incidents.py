@@ -46,6 +46,8 @@ class Incident:
         verified: Whether fresh data after the remedy are back in their band.
         timeline: Every transition {state, time, by, note, window}.
         into: The incident it was merged into; empty for one that stands for itself.
+        next_test: What would settle a dispute between the sides; empty when there is none.
+        prevention: The check that was written when it was closed, with the asset it is of; None when there is none.
     """
 
     id: str
@@ -61,6 +63,8 @@ class Incident:
     verified: bool = False
     timeline: tuple[Mapping[str, Any], ...] = ()
     into: str = ""
+    next_test: str = ""
+    prevention: Mapping[str, Any] | None = None
 
     @property
     def active(self) -> bool:
@@ -88,6 +92,7 @@ class Incident:
             "opened": self.opened.isoformat(),
             "subjects": list(self.subjects),
             "verified": self.verified,
+            "next_test": self.next_test,
             "verdict": None if self.verdict is None else self.verdict.body(),
             "remedy": None if self.remedy is None else self.remedy.body(),
             "signoffs": {side: item.body() for side, item in (self.signoffs or {}).items()},
@@ -119,7 +124,7 @@ class Incidents:
         elif record.kind in ("verdict", "remedy", "signoff") and body.get("incident") in self._found:
             incident = self._found[body["incident"]]
             if record.kind == "verdict":
-                incident = replace(incident, verdict=Verdict.of(body), signoffs={})
+                incident = replace(incident, verdict=Verdict.of(body), signoffs={}, verified=False)
             elif record.kind == "remedy" and body.get("state") == "applied":
                 incident = replace(incident, remedy=Remedy.of(body))
             elif record.kind == "signoff":
@@ -147,6 +152,8 @@ class Incidents:
             verified=bool(body.get("verified", incident.verified and body["state"] in ("verifying", "closed"))),
             timeline=(*incident.timeline, line),
             into=str(body.get("into", incident.into)),
+            next_test=str(body.get("next_test", incident.next_test)) if body["state"] == "disputed" else "",
+            prevention=body.get("prevention") or incident.prevention,
         )
 
     def all(self) -> list[Incident]:

@@ -12,6 +12,7 @@ from headwater.triage.chain import Keep, chain
 from headwater.triage.effect import effect
 from headwater.triage.posterior import CLEARED, Posterior, posterior
 from headwater.triage.remedies import Beliefs, choose, stand_by
+from headwater.triage.settling import Ground, await_labels, next_test
 from headwater.triage.suspects import Weighed
 from headwater.triage.weighing import weigh
 from headwater.triage.worlds import World, telling, world
@@ -204,7 +205,7 @@ def _nobody(
         effect=None,
         remedy=stand_by(action, target, "Watch the next windows.", case, beliefs),
         prevention=None,
-        next_test="" if retrain else "labels of the next windows",
+        next_test="" if retrain else await_labels(_ground(case), case.incident),
         **common,
     )
 
@@ -216,7 +217,6 @@ def _realised(finding: Finding) -> bool:
 def _undetermined(case: Case, beliefs: Beliefs, common: dict[str, Any]) -> Verdict:
     leading = [item for item, _ in beliefs.suspects if not item.exonerated][:2]
     names = " and ".join(f"`{item.asset}`" for item in leading) or "no asset"
-    test = f"run the next window and ask the owner of {names} for a fresh delivery to compare"
     return Verdict(
         status="undetermined",
         subject="",
@@ -230,9 +230,16 @@ def _undetermined(case: Case, beliefs: Beliefs, common: dict[str, Any]) -> Verdi
         effect=None,
         remedy=stand_by("hold", _symptom(case), "Hold training until it is known.", case, beliefs),
         prevention=None,
-        next_test=test,
+        next_test=next_test(common["suspects"], _ground(case), case.incident),
         **common,
     )
+
+
+def _ground(case: Case) -> Ground:
+    """What a test that tells suspects apart needs to know."""
+    calendar, lags = case.replay.calendar, [case.assets[model.labels].lag for model in case.models]
+    due = calendar.shift(calendar.window(case.windows[-1]), max(lags)).key if lags else ""
+    return Ground(case.assets, case.named, lambda name: case.keys(name)[-1], due)
 
 
 def _symptom(case: Case) -> str:
