@@ -14,7 +14,7 @@ from headwater.app.line import Line
 from headwater.app.profiling import parents_of, profile_of
 from headwater.app.readers import readers
 from headwater.app.running import Run, contract_results
-from headwater.app.succession import succession
+from headwater.app.succession import succession, trial
 from headwater.core.assets import Mechanism
 from headwater.core.errors import CorruptTable, DataError, HeadwaterError, ModelError, OutsideError
 from headwater.core.project import Model
@@ -53,6 +53,7 @@ def measure(line: Line, run: Run) -> list[Evidence]:
                                        if item.state == "COMPLETE"]))  # fmt: skip
         for model in line.project.models.values():
             found.extend(release(line, model, run.last))
+            found.extend(trial(line, model, run.last))
     for model in line.project.models.values():
         if model.latency and model.predictions in run.deliveries:
             found.extend(latencies(line, model, run.deliveries[model.predictions]))

@@ -17,6 +17,7 @@ from headwater.app.evidence import OF_DELIVERIES, latencies, mechanisms, outcome
 from headwater.app.judging import case, signature, signature_finding
 from headwater.app.line import Line
 from headwater.app.running import one
+from headwater.app.succession import trial
 from headwater.core.assets import Mechanism
 from headwater.core.canonical import digest, plain
 from headwater.core.errors import DataError, UnknownName, UsageError
@@ -169,6 +170,11 @@ def _release(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
     return _picked((item for model in models for item in release(past, model, evidence.window)), evidence)
 
 
+def _trial(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
+    models = past.project.models.values()
+    return _picked((item for model in models for item in trial(past, model, evidence.window)), evidence)
+
+
 def _outcome(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
     models = past.project.models.values()
     return _picked((item for model in models for item in outcomes(past, model, evidence.window)), evidence)
@@ -230,6 +236,7 @@ _MEASURES: Mapping[str, Callable[[Line, Evidence], Mapping[str, Any] | None]] = 
     "latency": _latency,
     "mechanism": _mechanism,
     "release": _release,
+    "trial": _trial,
     "signature": _signature,
     "replay": _replay,
     "elimination": _elimination,

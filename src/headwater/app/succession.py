@@ -9,11 +9,14 @@ from headwater.app.line import Line
 from headwater.core.errors import CorruptTable, HeadwaterError, OutsideError
 from headwater.core.project import Model
 from headwater.core.records import Evidence
+from headwater.observe.outcome import MATURE
 from headwater.triage.replay import Replay
 from headwater.triage.successions import Gap, Succession, compared
 
 TRIED = {"1d": 21, "1h": 72}
 """Windows after a release that its predecessor is compared on, by the length of a window."""
+TRIAL = 14
+"""Label-mature windows of its predecessor that a release is tried on."""
 
 
 def succession(line: Line, model: Model, window: str) -> Iterator[Evidence]:
@@ -36,6 +39,45 @@ def succession(line: Line, model: Model, window: str) -> Iterator[Evidence]:
         values = {**measured, "version": version, "predecessor": predecessor, "since": since}
         yield Evidence(type="succession", subject=line.project.ref(model.name, "model"), window=window, values=values,
                        time=line.services.clock.now())  # fmt: skip
+
+
+def trial(line: Line, model: Model, window: str) -> Iterator[Evidence]:
+    """Try a version, in the first window that it scores, on the label-mature windows that its predecessor served.
+
+    So a bad release shows before any label of its own has come. Windows that it was trained on flatter it: what it does
+    worse even there counts, what it does better does not clear it.
+    """
+    replay = line.replay()
+    found = _release_of(line, replay, model, window)
+    if found is None or found[2] != window:
+        return
+    version, predecessor, since = found
+    own, before = (line.state.deployments.parts(model.name, item) for item in (version, predecessor))
+    if any(line.services.parts.flaw(part) for part in own.values()):
+        return
+    performance = line.state.evidence[("performance", line.project.ref(model.name, "model"))]
+    keys = [key for key in sorted(performance) if key < since and _served(replay, model, key, before)]
+    keys = [key for key in keys if float(performance[key].values.get("maturity", 0.0)) >= MATURE][-TRIAL:]
+    windows: dict[str, dict[str, float]] = {}
+    for key in keys:
+        try:
+            measured = compared(replay, model, key, own)
+        except (OutsideError, CorruptTable):
+            raise
+        except HeadwaterError:
+            continue
+        if measured:
+            windows[key] = {"loss": measured["loss_before"], "loss_before": measured["loss"], "rows": measured["rows"]}
+    if windows:
+        gap = sum(item["loss"] - item["loss_before"] for item in windows.values()) / len(windows)
+        values = {"version": version, "predecessor": predecessor, "since": since, "gap": gap, "windows": windows}
+        yield Evidence(type="trial", subject=line.project.ref(model.name, "deployment"), window=window, values=values,
+                       time=line.services.clock.now())  # fmt: skip
+
+
+def _served(replay: Replay, model: Model, key: str, parts: Mapping[str, str]) -> bool:
+    made = replay.made(model.predictions, key)
+    return made is not None and dict(made.parts) == dict(parts)
 
 
 def _release_of(line: Line, replay: Replay, model: Model, window: str) -> tuple[str, str, str] | None:
@@ -103,11 +145,24 @@ def _one(line: Line, replay: Replay, model: Model, newest: str) -> Succession | 
         parts=line.state.deployments.parts(model.name, version),
         before=line.state.deployments.parts(model.name, predecessor),
         gaps=gaps,
+        tried=_tried(line, model, version, since, own),
         promised=own.get("metrics", {}),
         promised_before=other.get("metrics", {}),
         trained=(first, last),
         faulted=tuple(_faulted(line, model, version, own)),
     )
+
+
+def _tried(line: Line, model: Model, version: str, since: str, made: Mapping[str, Any]) -> tuple[Gap, ...]:
+    found = line.state.evidence[("trial", line.project.ref(model.name, "deployment"))].get(since)
+    if found is None or found.values["version"] != version:
+        return ()
+    held_out = str(made.get("held_out", [""])[0])
+    return tuple(
+        Gap(key, float(told["loss"]), float(told["loss_before"]), int(told["rows"]), found.id,
+            unseen=bool(held_out) and key >= held_out)
+        for key, told in sorted(found.values["windows"].items())
+    )  # fmt: skip
 
 
 def _faulted(line: Line, model: Model, version: str, made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

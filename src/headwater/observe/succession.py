@@ -18,14 +18,14 @@ _FEWEST = 3
 
 
 class SuccessionMonitor:
-    """Alarm when a release does worse than its predecessor would have done on the rows that it served.
+    """Alarm when a release does worse than its predecessor would have done on the same served rows.
 
-    Over the label-mature windows since the release, on trial for three weeks: the mean gap of the losses is above 0 (95
-    % t interval over windows) and at least 3 % of the predecessor's loss. Both versions see the same rows, so weather
-    and customers do not move the gap.
+    Over the label-mature windows since the release, on trial for three weeks, and at once over those that its
+    predecessor served last: the mean gap of the losses is above 0 (95 % t interval over windows) and at least 3 % of
+    the predecessor's loss. Both versions see the same rows, so weather and customers do not move the gap.
 
-    Reads ``gap``, ``loss_before`` and ``since`` (first window of the release) of succession evidence. Its findings are
-    the performance monitor's: they come as late as labels do.
+    Reads ``gap``, ``loss_before`` and ``since`` (first window of the release) of succession evidence, whose findings
+    are the performance monitor's: they come as late as labels do; and ``windows`` of trial evidence.
     """
 
     name = "performance"
@@ -34,23 +34,36 @@ class SuccessionMonitor:
         self, evidence: Sequence[Evidence], history: History, calendar: Calendar, now: datetime
     ) -> list[Finding]:
         """Look at paired losses."""
-        return [made for item in evidence if item.type == "succession" for made in self._one(item, history, now)]
+        found = []
+        for item in evidence:
+            if item.type == "succession":
+                found += _told(item, _lived(item, history), self.name, now)
+            elif item.type == "trial":
+                windows = item.values["windows"].values()
+                pairs = [(float(one["loss"]) - float(one["loss_before"]), float(one["loss_before"])) for one in windows]
+                found += _told(item, pairs, "release", now)
+        return found
 
-    def _one(self, item: Evidence, history: History, now: datetime) -> list[Finding]:
-        since = str(item.values["since"])
-        pairs = {
-            window: (gap, history.values("succession", item.subject, window).get("loss_before", 0.0))
-            for window, gap in history.series("succession", item.subject, "gap").items()
-            if since <= window < item.window
-        }
-        pairs[item.window] = (float(item.values["gap"]), float(item.values["loss_before"]))
-        gaps, losses = (np.array([pair[side] for pair in pairs.values()]) for side in (0, 1))
-        bound, base = t_interval(gaps), float(losses.mean())
-        if len(gaps) < _FEWEST or bound.low <= 0 or bound.value < WORSE * base:
-            return []
-        text = (
-            f"version {item.values['version']} loses {bound.value:.4g} ({bound.low:.4g} to {bound.high:.4g}) more than "
-            f"version {item.values['predecessor']} would have on the same rows of {len(gaps)} windows"
-        )
-        score = bound.value / (WORSE * base) if base > 0 else 1.0
-        return [item.finding(self.name, "succession", "alarm", score, text, now, bound.value, 0.0)]
+
+def _lived(item: Evidence, history: History) -> list[tuple[float, float]]:
+    """Return gap and predecessor's loss of each window since the release."""
+    since = str(item.values["since"])
+    pairs = [
+        (gap, history.values("succession", item.subject, window).get("loss_before", 0.0))
+        for window, gap in history.series("succession", item.subject, "gap").items()
+        if since <= window < item.window
+    ]
+    return [*pairs, (float(item.values["gap"]), float(item.values["loss_before"]))]
+
+
+def _told(item: Evidence, pairs: Sequence[tuple[float, float]], monitor: str, now: datetime) -> list[Finding]:
+    gaps, losses = (np.array([pair[side] for pair in pairs]) for side in (0, 1))
+    bound, base = t_interval(gaps), float(losses.mean())
+    if len(gaps) < _FEWEST or bound.low <= 0 or bound.value < WORSE * base:
+        return []
+    text = (
+        f"version {item.values['version']} loses {bound.value:.4g} ({bound.low:.4g} to {bound.high:.4g}) more than "
+        f"version {item.values['predecessor']} on the same rows of {len(gaps)} windows"
+    )
+    score = bound.value / (WORSE * base) if base > 0 else 1.0
+    return [item.finding(monitor, "succession", "alarm", score, text, now, bound.value, 0.0)]

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from headwater.core.assets import Mechanism
 from headwater.core.project import Model
-from headwater.stats.outcomes.intervals import Interval
 from headwater.stats.outcomes.task_loss import NAMES
 from headwater.triage.case import Case
 from headwater.triage.replay import Plan
-from headwater.triage.successions import Succession
+from headwater.triage.successions import FEWEST, WORSE, Gap, Succession, base, bound, worse
 from headwater.triage.suspects import Proof, Weighed
 
-FEWEST = 3
-"""Label-mature windows since a release without which nothing is said of it."""
-WORSE = 0.03
-"""How much greater than the predecessor's the loss must be, as a share of it: releases that differ by their seed alone
-differ by less."""
 PROMISED = 0.5
 """A version promised too much when its loss in life is greater than this many times what its held-out windows said."""
 _EQUAL = 0.01
@@ -42,17 +36,21 @@ def _judged(case: Case, item: Weighed) -> Weighed:
     made = None if model is None else case.successions.get(model.name)
     if model is None or made is None or not _served_by(case, item, made):
         return item
-    bound = made.bound
-    numbers = _numbers(made, bound)
-    if len(made.gaps) < FEWEST:
-        return _early(case, item, model, made, numbers)
-    base = made.base
-    worse = bound.low > 0 and bound.value >= WORSE * base
-    if worse:
-        return _blamed(case, item, model, made, bound, base, numbers)
-    if item.exonerated or bound.high < WORSE * base or bound.value <= _EQUAL * base:
-        return _cleared(item, model, made, bound, numbers)
+    lived, every = made.gaps, (*made.tried, *made.gaps)
+    if (told := next((gaps for gaps in (lived, every) if worse(gaps)), None)) is not None and not _relieved(made):
+        return _blamed(case, item, model, made, told)
+    unseen = [gap for gap in every if gap.unseen]
+    if len(lived) < FEWEST and len(unseen) < FEWEST:
+        return _early(case, item, model, made)
+    told = lived if len(lived) >= FEWEST else tuple(unseen)
+    if item.exonerated or bound(told).high < WORSE * base(told) or bound(told).value <= _EQUAL * base(told):
+        return _cleared(item, model, made, told)
     return item
+
+
+def _relieved(made: Succession) -> bool:
+    """Whether the windows that a version served clear it of what it did on its predecessor's."""
+    return len(made.gaps) >= FEWEST and bound(made.gaps).high < WORSE * base(made.gaps)
 
 
 def _served_by(case: Case, item: Weighed, made: Succession) -> bool:
@@ -63,21 +61,27 @@ def _served_by(case: Case, item: Weighed, made: Succession) -> bool:
     return last is not None and dict(last.parts) == dict(made.parts) and item.kind in ("code", "release")
 
 
-def _numbers(made: Succession, bound: Interval) -> dict[str, float]:
-    numbers = {"gap": bound.value, "gap_low": bound.low, "gap_high": bound.high, "gap_windows": float(len(made.gaps))}
+def _numbers(gaps: Sequence[Gap]) -> dict[str, float]:
+    found = bound(gaps)
+    numbers = {"gap": found.value, "gap_low": found.low, "gap_high": found.high, "gap_windows": float(len(gaps))}
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
-def _blamed(
-    case: Case, item: Weighed, model: Model, made: Succession, bound: Interval, base: float, numbers: dict[str, float]
-) -> Weighed:
-    error = (bound.high - bound.low) / 2
-    weight = 2.0 + min(1.5, math.log(bound.value / (WORSE * base))) + min(1.0, bound.value / max(error, 1e-12) - 1)
-    count = len(made.gaps)
+def _over(made: Succession, gaps: Sequence[Gap]) -> str:
+    """Say how a version compares with its predecessor, and where."""
+    found, before = bound(gaps), sum(gap.window < made.since for gap in gaps)
+    where = f"{len(gaps)} label-mature windows" + (f", {before} of them from before it was released" if before else "")
+    return f"{found.value:+.4g} ({found.low:+.4g} to {found.high:+.4g}) over {where}"
+
+
+def _blamed(case: Case, item: Weighed, model: Model, made: Succession, gaps: Sequence[Gap]) -> Weighed:
+    found, usual = bound(gaps), base(gaps)
+    error = (found.high - found.low) / 2
+    weight = 2.0 + min(1.5, math.log(found.value / (WORSE * usual))) + min(1.0, found.value / max(error, 1e-12) - 1)
+    numbers = _numbers(gaps)
     reason = (
         f"version {made.version}, released in {made.since}, does worse than version {made.predecessor} on the same "
-        f"rows: {NAMES[model.task]} {bound.value:+.4g} ({bound.low:+.4g} to {bound.high:+.4g}) over {count} "
-        f"label-mature windows, {bound.value / base:.0%} of the predecessor's"
+        f"rows: {NAMES[model.task]} {_over(made, gaps)}, {found.value / usual:.0%} of the predecessor's"
     )
     fault = "released_version"
     if (told := _broken_promise(made)) is not None:
@@ -87,7 +91,9 @@ def _blamed(
         fault, weight = "trained_on_faulted_snapshot", weight + 1.0
         reason += f"; it was trained on {made.faulted[0][0]}"
         numbers = numbers | {"faulted": float(len(made.faulted))}
-    last = made.gaps[-1]
+    last = gaps[-1]
+    same = [gap for gap in gaps if gap.evidence == last.evidence]  # a trial tells of many windows at once
+    records = [*(gap.evidence for gap in gaps), *(record for _, record in made.faulted if record)]
     return replace(
         item,
         fault=fault,
@@ -98,8 +104,8 @@ def _blamed(
         plan=_undo(case, item.asset, made),
         since=made.since,
         kind="release",
-        causes=tuple(gap.evidence for gap in made.gaps) + tuple(record for _, record in made.faulted),
-        proof=Proof(last.evidence, "gap", last.gap, "paired replay of the predecessor"),
+        causes=tuple(dict.fromkeys(records)),
+        proof=Proof(last.evidence, "gap", bound(same).value, "paired replay of the predecessor"),
     )
 
 
@@ -109,18 +115,18 @@ def _undo(case: Case, asset: str, made: Succession) -> Plan | None:
     return None if code is None else Plan(mechanisms={asset: Mechanism(code, dict(made.before))})
 
 
-def _cleared(item: Weighed, model: Model, made: Succession, bound: Interval, numbers: Mapping[str, float]) -> Weighed:
+def _cleared(item: Weighed, model: Model, made: Succession, gaps: Sequence[Gap]) -> Weighed:
     reason = (
         f"version {made.version} does no worse than version {made.predecessor} on the same rows: {NAMES[model.task]} "
-        f"{bound.value:+.4g} ({bound.low:+.4g} to {bound.high:+.4g}) over {len(made.gaps)} label-mature windows"
+        f"{_over(made, gaps)}"
     )
     if item.reason and item.exonerated:
         reason = f"{item.reason}; {reason}"
     return replace(item, fault="", weight=min(item.weight, -4.0), exonerated=True, reason=reason,
-                   numbers={**item.numbers, **numbers}, plan=None, kind="release")  # fmt: skip
+                   numbers={**item.numbers, **_numbers(gaps)}, plan=None, kind="release")  # fmt: skip
 
 
-def _early(case: Case, item: Weighed, model: Model, made: Succession, numbers: Mapping[str, float]) -> Weighed:
+def _early(case: Case, item: Weighed, model: Model, made: Succession) -> Weighed:
     """Before three windows are labelled: what it was trained on, and what it promised, say whether to look closer."""
     told = _broken_promise(made)
     if told is None and not made.faulted:
@@ -134,11 +140,11 @@ def _early(case: Case, item: Weighed, model: Model, made: Succession, numbers: M
         weight=max(weight, item.weight),
         exonerated=False,
         reason=f"version {made.version}, released in {made.since}, is not borne out: {'; '.join(said)}",
-        numbers={**item.numbers, **numbers, **(told[1] if told else {})},
+        numbers={**item.numbers, **(told[1] if told else {})},
         plan=_undo(case, item.asset, made),
         since=made.since,
         kind="release",
-        causes=(*item.causes, *(record for _, record in made.faulted)),
+        causes=(*item.causes, *(record for _, record in made.faulted if record)),
     )
 
 

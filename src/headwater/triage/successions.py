@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,16 +14,32 @@ from headwater.stats.outcomes.intervals import Interval, t_interval
 from headwater.triage.mechanism import loss_of
 from headwater.triage.replay import Replay
 
+FEWEST = 3
+"""Label-mature windows without which nothing is said of a release."""
+WORSE = 0.03
+"""How much greater than the predecessor's the loss must be, as a share of it: releases that differ by their seed alone
+differ by less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """One label-mature window: the loss of the version that served, beside that of its predecessor on the same rows."""
+    """One label-mature window: the loss of a version beside that of its predecessor, on the same served rows.
+
+    Attributes:
+        window: The window.
+        loss: Mean loss of the version.
+        before: Mean loss of its predecessor.
+        rows: Labelled rows.
+        evidence: Id of the evidence that says so.
+        unseen: Whether the version was not trained on it: one that was flatters it.
+    """
 
     window: str
     loss: float
     before: float
     rows: int
     evidence: str
+    unseen: bool = True
 
     @property
     def gap(self) -> float:
@@ -41,7 +57,8 @@ class Succession:
         since: First window that it scored.
         parts: Content hash of each of its parts.
         before: The same of the predecessor.
-        gaps: Label-mature windows since, oldest first.
+        gaps: Label-mature windows that it served, oldest first.
+        tried: Label-mature windows of its predecessor that it was tried on when it was released.
         promised: What its held-out windows said of it, see `headwater.mlops.training.Trained`.
         promised_before: The same of the predecessor.
         trained: First and last window it was trained on.
@@ -54,20 +71,27 @@ class Succession:
     parts: Mapping[str, str]
     before: Mapping[str, str]
     gaps: tuple[Gap, ...] = ()
+    tried: tuple[Gap, ...] = ()
     promised: Mapping[str, float] = field(default_factory=dict)
     promised_before: Mapping[str, float] = field(default_factory=dict)
     trained: tuple[str, str] = ("", "")
     faulted: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def bound(self) -> Interval:
-        """The mean gap, 95 % over windows."""
-        return t_interval(np.array([gap.gap for gap in self.gaps]))
 
-    @property
-    def base(self) -> float:
-        """The predecessor's mean loss."""
-        return float(np.mean([gap.before for gap in self.gaps])) if self.gaps else 0.0
+def bound(gaps: Sequence[Gap]) -> Interval:
+    """Bound the mean gap, 95 % over windows."""
+    return t_interval(np.array([gap.gap for gap in gaps]))
+
+
+def base(gaps: Sequence[Gap]) -> float:
+    """Return the predecessor's mean loss."""
+    return float(np.mean([gap.before for gap in gaps])) if gaps else 0.0
+
+
+def worse(gaps: Sequence[Gap]) -> bool:
+    """Whether a version does worse than its predecessor, beyond what windows vary and by enough to matter."""
+    found = bound(gaps)
+    return len(gaps) >= FEWEST and found.low > 0 and found.value >= WORSE * base(gaps)
 
 
 def compared(replay: Replay, model: Model, key: str, before: Mapping[str, str]) -> dict[str, float]:
