@@ -61,9 +61,15 @@ def stored(column: Expression, field: Field, backend: str) -> Expression:
         return parts.cast("int64") * 1_000_000 + column.microsecond().cast("int64") % 1_000_000
     if field.form == "decimal":
         scale = field.factor.denominator
-        return (column * scale).cast("int64") if field.is_whole else column.cast("float64") * float(scale)
+        if not field.is_whole:
+            return column.cast("float64") * float(scale)
+        # In a type with room for the product: DuckDB calls it an error where it leaves the column's own.
+        places = len(str(scale)) - 1
+        return (column.cast(f"decimal({field.digits + places + 1}, {places})") * scale).cast("int64")
     if field.shift:
-        return (column.cast("decimal(38, 0)") - field.shift).cast("int64")
+        import ibis
+
+        return (column.cast("decimal(38, 0)") - ibis.literal(field.shift, "decimal(38, 0)")).cast("int64")
     return column.cast("int64" if field.is_whole else "float64")
 
 

@@ -136,12 +136,13 @@ class _Scan:
         self.like, self.exact_distinct = like, exact_distinct
         self.keys = [f"k{at}" for at in range(len(by))]
         self.columns = [Asked(at, field, self._past(field)) for at, field in enumerate(_fields(table, columns, like))]
-        marked = [table.bind(part)[0] for part in by]
+        marked = _marked(table, by)
         values = {one.name: stored(table[one.field.name], one.field, self.engine) for one in self.columns if one.read}
         # Counted, not asked for nulls: to Spark's compiler NaN is one.
         filled = {one.name: table[one.field.name] for one in self.columns if not one.read}
         keys = dict(zip(self.keys, marked, strict=True))
-        self.table = table.select(**keys, **values, **filled)
+        nothing = {} if keys or values or filled else {"row": ibis.literal(1)}
+        self.table = table.select(**keys, **values, **filled, **nothing)
         if self.keys:
             self.table = self.table.drop_null(self.keys)
         self.facts: dict[Key, dict[str, Any]] = {}
@@ -399,7 +400,21 @@ class _Scan:
         return rows
 
     def _key(self, row: Mapping[str, Any]) -> Key:
-        return tuple(row[name] for name in self.keys)
+        # One NaN for all, or no answer would find the others of its window.
+        return tuple(math.nan if row[name] != row[name] else row[name] for name in self.keys)
+
+
+def _marked(table: Any, by: Key) -> list[Expression]:
+    """Return the expressions that give each row its window."""
+    marked = []
+    for part in by:
+        if isinstance(part, str) and part not in table.columns:
+            raise UnknownName.of("column", part, table.columns)
+        [found] = table.bind(part)
+        if found.type().is_nested():
+            raise UsageError(f"`{found.get_name()}` holds {found.type()}, which names no window")
+        marked.append(found)
+    return marked
 
 
 def _fields(table: Any, columns: Sequence[str] | None, like: Summary | None) -> list[Field]:
