@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
 from headwater.stats.alarms.exceedance import Baseline, Score
-from headwater.stats.alarms.lasting import crept, faded, stuck
+from headwater.stats.alarms.lasting import candidates, crept, faded, stuck
 
 LIMIT = 2.0
 _EITHER, _UP, _DOWN = 0, 1, -1
@@ -88,32 +89,36 @@ class StructureMonitor:
         if len(baseline) >= _SEEN and rows:
             found += _columns(item, last, now)
         scores = history.scores(item)
-        constant = {
-            name: _held(baseline.values(name).tolist()) for name in [*item.values, *last] if name.startswith("offset")
-        }
+        clocked = [name for name in {**item.values, **last} if name.startswith("offset")]
+        constant = dict(zip(clocked, map(_held, baseline.table(clocked).T.tolist()), strict=True))
         if calendar.every != "1d" or calendar.window(item.window).end - calendar.window(item.window).start == _DAY:
             found += _offsets(item, scores, constant, last, now)
         found += self._breaks(item, scores, baseline, calendar, now) + _young(item, baseline, now)
         told = {finding.metric for finding in found}
-        lasting = [
-            *_crept(item, baseline, now),
-            *self._faded(item, history, baseline, now),
-            *_stuck(item, baseline, now),
-        ]
+        lasting = [*self._lasting(item, history, baseline, now), *_stuck(item, baseline, last, now)]
         return found + [finding for finding in lasting if finding.metric not in told]
 
-    def _faded(self, item: Evidence, history: History, baseline: Baseline, now: datetime) -> list[Finding]:
-        """Notice nulls that are gone: a feed got better, or fills them with something now. Said once."""
+    def _lasting(self, item: Evidence, history: History, baseline: Baseline, now: datetime) -> list[Finding]:
+        """Look at many windows: for a share that got worse by so little each time that every window was learned.
+
+        And for nulls that are gone: a feed got better, or fills them with something now. That is a notice, said once.
+        """
+        metrics = [metric for metric in item.values if metric.split(".", 1)[0] in _CREEPING]
+        values = np.vstack([baseline.table(metrics), [float(item.values[metric]) for metric in metrics]])
+        worse = np.array([_CREEPING[metric.split(".", 1)[0]] for metric in metrics], dtype=np.float64)
+        creeping, fading = candidates(np.where(worse > 0, values, 1 - values), baseline.warm)
         found = []
-        for metric, value in item.values.items():
-            if not metric.startswith("null_share."):
-                continue
-            usual = faded(np.append(baseline.values(metric), float(value)), baseline.warm)
-            last = history.newest_notice(self.name, item.subject, metric)
-            if usual is None or (last is not None and last.window > baseline.keys[-baseline.warm]):
-                continue
-            detail = f"{metric} was {usual:.4g} and is hardly above 0 in {baseline.warm} windows"
-            found.append(_made(item, metric, LIMIT + 1, float(value), usual, detail, now, "notice"))
+        for place in np.flatnonzero(creeping | fading).tolist():
+            metric, course = metrics[place], values[:, place]
+            value, direction = float(course[-1]), int(worse[place])
+            if creeping[place] and (edge := crept(course, baseline.warm, direction)) is not None:
+                detail = f"{metric} crept to {value:.4g}; it was {edge:.4g} or better in most windows long before"
+                found.append(_made(item, metric, _MISSING_SCORE, value, edge, detail, now))
+            elif metric.startswith("null_share.") and (usual := faded(course, baseline.warm)) is not None:
+                last = history.newest_notice(self.name, item.subject, metric)
+                if last is None or last.window <= baseline.keys[-baseline.warm]:
+                    detail = f"{metric} was {usual:.4g} and is hardly above 0 in {baseline.warm} windows"
+                    found.append(_made(item, metric, LIMIT + 1, value, usual, detail, now, "notice"))
         return found
 
     def _breaks(
@@ -235,33 +240,20 @@ def _families(values: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _crept(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
-    """Alarm on a share that got worse by so little each time that every window was learned."""
-    found = []
-    for metric, value in item.values.items():
-        direction = _CREEPING.get(metric.split(".", 1)[0])
-        if direction is None or baseline.count(metric) < baseline.warm:
-            continue
-        edge = crept(np.append(baseline.values(metric), float(value)), baseline.warm, direction)
-        if edge is not None:
-            detail = f"{metric} crept to {float(value):.4g}; it was {edge:.4g} or better in most windows long before"
-            found.append(_made(item, metric, _MISSING_SCORE, float(value), edge, detail, now))
-    return found
-
-
-def _stuck(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
+def _stuck(item: Evidence, baseline: Baseline, last: Mapping[str, float], now: datetime) -> list[Finding]:
     """Alarm when a column holds one value in all rows, and in history never held much of it nor of any other."""
     found = []
     for metric, value in item.values.items():
         name, _, column = metric.partition(".")
-        alone = (name == "distinct" and value == 1.0) or (name == "max" and value == item.values.get(f"min.{column}"))
+        if name not in ("max", "distinct") or not _alone(item.values, name, column) or _alone(last, name, column):
+            continue
         rows = float(item.values["rows"]) * (1 - float(item.values.get(f"null_share.{column}", 0.0)))
-        if not alone or rows < _MANY_ROWS:
+        if rows < _MANY_ROWS:
             continue
         nulls = baseline.values(f"null_share.{column}")
         alike = 2 * baseline.values("rows") * (1 - nulls) >= rows
         if name == "max":
-            past = np.column_stack([baseline.values(f"{label}.{column}") for label in _BODY])[alike]
+            past = baseline.table([f"{label}.{column}" for label in _BODY])[alike]
             broken = stuck(float(value), past, baseline.warm)
         else:
             tops, kinds = baseline.values(f"top_share.{column}") / (1 - nulls), baseline.values(metric)
@@ -271,6 +263,12 @@ def _stuck(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
             detail = f"`{column}` holds one value in all rows; in {int(alike.sum())} windows like this it held many"
             found.append(_made(item, metric, _MISSING_SCORE, float(value), None, detail, now))
     return found
+
+
+def _alone(values: Mapping[str, Any], name: str, column: str) -> bool:
+    """Tell whether a column holds one value in all rows that are not null, as its ``max`` or ``distinct`` says."""
+    value = values.get(f"{name}.{column}")
+    return value is not None and bool(value == (1.0 if name == "distinct" else values.get(f"min.{column}")))
 
 
 def _held(values: Sequence[float]) -> bool:

@@ -10,7 +10,7 @@ of the day and hour of the week), so that slow seasons move ``m`` along. Past de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -207,10 +207,18 @@ class Baseline:
 
     def values(self, metric: str) -> Floats:
         """Return a metric's learned values in window order; NaN where it was missing."""
-        place = self._place.get(metric)
-        if place is None:
-            return np.full(len(self.keys), np.nan)
-        return Forms([metric], arcs=self._uneven).backward(self._values[:, [place]])[:, 0]
+        values: Floats = self.table([metric])[:, 0]
+        return values
+
+    def table(self, metrics: Sequence[str]) -> Floats:
+        """Return the learned values of several metrics, one column each; see `values`."""
+        known = [place for place, metric in enumerate(metrics) if metric in self._place]
+        found = np.full((len(self.keys), len(metrics)), np.nan)
+        if known:
+            names = [metrics[place] for place in known]
+            learned = self._values[:, [self._place[name] for name in names]]
+            found[:, known] = Forms(names, arcs=self._uneven).backward(learned)
+        return found
 
     def count(self, metric: str) -> int:
         """Return in how many learned windows a metric was there."""

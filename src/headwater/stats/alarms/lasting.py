@@ -10,10 +10,27 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 CREEP = 0.03
 """Least change of a share, beyond what it reached in nineteen of twenty older windows, that is a creep."""
 _USUAL, _FADED, _LEAST_NULLS, _BLOCKS = 0.95, 0.1, 0.005, 4
+
+
+def candidates(shares: Floats, newest: int) -> tuple[Bools, Bools]:
+    """Tell cheaply of which shares `crept` and `faded` may say something: of all others without gaps they say nothing.
+
+    Args:
+        shares: Shape (windows, shares), the window that is judged last; those for which less is better.
+        newest: As there.
+    """
+    recent, older = shares[-newest:], shares[:-newest]
+    if len(older) < newest:
+        none = np.zeros(shares.shape[1], dtype=np.bool_)
+        return none, none
+    count = np.maximum(np.isfinite(older).sum(axis=0), 1)
+    before, now = np.nansum(older, axis=0) / count, np.nansum(recent, axis=0) / newest
+    return now >= CREEP / 2, (2 * before >= _LEAST_NULLS) & (now <= 2 * _FADED * before)
 
 
 def crept(values: Floats, newest: int, direction: int = 1) -> float | None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headwater.stats.alarms.lasting import CREEP, crept, faded, stuck
+from headwater.stats.alarms.lasting import CREEP, candidates, crept, faded, stuck
 
 RANDOM = np.random.default_rng(5)
 
@@ -76,3 +76,18 @@ def test_a_column_that_always_varied_is_stuck_when_it_holds_one_value():
     common[3, 0] = 0.0
     assert not stuck(0.0, common, 14), "the value was a twentieth of a window"
     assert not stuck(0.0, past[:13], 14)
+
+
+def test_no_candidate_is_lost():
+    told = 0
+    for _ in range(3000):
+        levels = RANDOM.choice([0.0, 0.01, 0.1, 0.9], 2)
+        shares = np.clip(
+            RANDOM.normal(np.repeat(levels, RANDOM.integers(14, 90, 2)), RANDOM.choice([0.001, 0.03])), 0, 1
+        )
+        creeping, fading = candidates(shares[:, None], 14)
+        crawled, gone = crept(shares, 14) is not None, faded(shares, 14) is not None
+        assert creeping[0] >= crawled
+        assert fading[0] >= gone
+        told += crawled + gone
+    assert told > 300
