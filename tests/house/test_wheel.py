@@ -93,6 +93,7 @@ def test_the_wheel_holds_every_module_and_template_and_nothing_else(wheel: Path)
         for path in TEMPLATES.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    expected |= {str(path.relative_to(PACKAGE.parent)) for path in (PACKAGE / "app/runbooks").glob("*.md")}
     assert expected <= inside
     assert "headwater/py.typed" in inside
     strange = {name for name in inside - expected if re.search(r"\.pyc$|(^|/)tests?/|\.py$", name)}

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from headwater.app import accepting, approving, auditing, closing, expecting, flow, lifecycle, remedying
+from headwater.app import accepting, approving, auditing, closing, expecting, flow, lifecycle, remedying, remembering
 from headwater.app.config import find, load_config
 from headwater.app.freshness import freshness
 from headwater.app.init import init
@@ -225,6 +225,8 @@ class Workspace:
                 made.text for made in self.line.state.history.acceptances.about({incident.subject, *incident.subjects})
             ],
             "signoffs": {side: item.body() for side, item in (incident.signoffs or {}).items()},
+            "next_test": incident.next_test or incident.verdict.next_test,
+            **remembering.remembered(self.line, incident),
         }
 
     def recompute(self, record: str, value: str | None = None) -> dict[str, Any]:

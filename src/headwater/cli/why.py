@@ -59,6 +59,7 @@ def draw(out: Console, answer: dict[str, Any]) -> None:
     out.print(screen.labelled(_facts(answer)))
     _chain(out, answer.get("chain") or [])
     _cleared(out, [item for item in answer.get("suspects") or [] if item.get("exonerated")])
+    _remembered(out, answer)
     if answer.get("state") in NEXT:
         out.print(f"[dim]next:[/] {cell(NEXT[answer['state']].format(answer.get('incident')))}")
 
@@ -111,3 +112,36 @@ def _cleared(out: Console, suspects: list[dict[str, Any]]) -> None:
         out.print(f"[dim]{cell(reason)}:[/] {cell(subjects)}")
     if by_reason:
         out.print()
+
+
+def _remembered(out: Console, answer: Mapping[str, Any]) -> None:
+    """Draw what came before: the same fault, incidents like it, and the steps of the runbook."""
+    if again := answer.get("recurrence"):
+        count = f"for the {again['times']}{_ORDINALS.get(again['times'], 'th')} time"
+        out.print(f"[bold red]it came back[/] {count}: {cell(again['last'])} was closed {cell(again['closed'][:10])}")
+        out.print(f"[dim]{cell(again['prevention'])}[/]")
+        out.print()
+    if alike := answer.get("similar"):
+        rows = [
+            {
+                "incident": item["incident"],
+                "alike": screen.percent(item["likeness"]),
+                "in": [name for name, part in item["parts"].items() if part >= 0.5],
+                "subject": item["subject"],
+                "fault": item["fault"],
+                "window": item["window"],
+                "what was done": item["remedy"],
+                "held": {True: "yes", False: "no"}.get(item["held"]),
+            }
+            for item in alike
+        ]
+        out.print(screen.table(rows, title="incidents like this one"))
+    book = answer.get("runbook")
+    if book and answer.get("state") != "closed":
+        out.print(f"[bold]runbook[/] {cell(book['title'])}")
+        for number, step in enumerate(book["steps"], 1):
+            out.print(f"{number}. {cell(step)}")
+        out.print()
+
+
+_ORDINALS = {1: "st", 2: "nd", 3: "rd"}
