@@ -42,6 +42,7 @@ COMMANDS = (
     "compare",
     "arrivals",
     "audit",
+    "bench",
 )
 INTERRUPTED = 130
 BROKEN_PIPE = 141

@@ -56,6 +56,20 @@ class MemoryLedger:
         with self._lock:
             return check(self._rows, Head(0, GENESIS))
 
+    def copy(self) -> MemoryLedger:
+        """Return a ledger that goes on from the same rows on its own."""
+        with self._lock:
+            made = MemoryLedger()
+            made._rows, made._by_id = self._rows.copy(), self._by_id.copy()
+        return made
+
+    def __getstate__(self) -> list[Row]:
+        return self._rows
+
+    def __setstate__(self, rows: list[Row]) -> None:
+        self.__init__()  # type: ignore[misc]
+        self._rows, self._by_id = rows, {row.id: row for row in rows}
+
     def _put(self, entry: Entry, record_id: str, time: str, body: str) -> Row:
         there = self._by_id.get(record_id)
         if there is None:

@@ -82,6 +82,12 @@ class MemoryTables:
         wanted = sorted((key, content) for key, known in contents.items() for content in known)
         return [Lost(*item, "no version of the table holds it") for item in wanted if item not in held]
 
+    def copy(self) -> MemoryTables:
+        """Return a store that goes on from the same versions on its own."""
+        made = MemoryTables()
+        made._versions = {name: versions.copy() for name, versions in self._versions.items()}
+        return made
+
     def _parts(self, dataset: str, version: int | None) -> dict[str, _Part]:
         versions = self._versions.get(dataset)
         if versions is None:

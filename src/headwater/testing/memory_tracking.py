@@ -61,3 +61,7 @@ class MemoryTracking:
             known = [number for name, number in self.logged if name == model]
             raise UnknownName.of(f"version of model `{model}`", version, known)
         self.aliases[(model, alias)] = version
+
+    def copy(self) -> MemoryTracking:
+        """Return a registry that goes on from the same versions on its own."""
+        return MemoryTracking(dict(self.logged), dict(self.aliases))

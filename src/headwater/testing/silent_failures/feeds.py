@@ -313,10 +313,10 @@ def other_season(
 
 
 def _season(doors: Doors, draw: Draw, source: str, times: Sequence[str], windows: int, restamp: Any) -> Any:
-    lag = doors.lag(source)
+    """Feeds that trail change with the windows they tell of, so that they go on fitting together."""
 
     def hook(frame: pl.DataFrame, window: Window) -> pl.DataFrame | None:
-        if draw.strength(window, lag) <= 0:
+        if draw.strength(window) <= 0:
             return frame
         there = draw.calendar.shift(window, windows)
         other = doors.rows(source, there)
