@@ -8,13 +8,14 @@ Measurements are in docs/decisions/0011.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
-from numba.core import event
+from numba.core import caching, event
 from numba.cpython.unsafe import numbers
 
 from headwater.stats.profiling.sketches import FIRST, SALT, SECOND
@@ -54,12 +55,31 @@ _ROOM = __name__.rpartition(".")[0]
 event.register("numba:compile", _Announcement())  # type: ignore[no-untyped-call]
 
 
+class _Cache(caching.FunctionCache):
+    """Machine code on disk: what cannot be read is compiled anew, what cannot be written is done without.
+
+    Numba itself fails for good on a file that a crash cut short, and on a full disk.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        except Exception:
+            with contextlib.suppress(OSError):
+                self.flush()  # type: ignore[no-untyped-call]
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+
+
 def compiled(function: _F) -> _F:
-    """Compile without the interpreter's lock, and keep the machine code on disk."""
-    try:
-        return cast(_F, njit(nogil=True, cache=True, error_model="numpy")(function))
-    except RuntimeError:  # no folder that a cache could be written to
-        return cast(_F, njit(nogil=True, error_model="numpy")(function))
+    """Compile without the interpreter's lock, and keep the machine code on disk where a folder can be written to."""
+    made = cast(Any, njit(nogil=True, error_model="numpy")(function))
+    with contextlib.suppress(RuntimeError):
+        made._cache = _Cache(function)  # type: ignore[no-untyped-call]
+    return cast(_F, made)
 
 
 def inner(fastmath: Any = False) -> Callable[[_F], _F]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,3 +103,29 @@ def test_many_texts_are_counted_in_bounded_memory(monkeypatch: pytest.MonkeyPatc
     value, count = column.top[0]
     assert value == "often" and 9000 - (column.top_slack or 0) <= count <= 9000
     assert len(column.table.counts if column.table else ()) <= 256
+
+
+DOUBLING = """
+from headwater.stats.profiling.kernels import compiled
+
+@compiled
+def doubled(value):
+    return 2 * value
+
+print(doubled(21), sum(doubled._cache_hits.values()))
+"""
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x80\x04broken"])
+def test_a_damaged_cache_is_written_anew(tmp_path: Path, damage: bytes) -> None:
+    script, cache = tmp_path / "doubling.py", tmp_path / "cache"
+    script.write_text(DOUBLING)
+
+    def answer() -> str:
+        set_up = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run([sys.executable, script], env=set_up, check=True, capture_output=True, text=True).stdout
+
+    assert (answer(), answer()) == ("42 0\n", "42 1\n")
+    for file in cache.rglob("*.nb*"):
+        file.write_bytes(damage)
+    assert (answer(), answer()) == ("42 0\n", "42 1\n")
