@@ -16,7 +16,6 @@ from typing import Literal
 
 import polars as pl
 
-import headwater
 from headwater.core.project import Project
 from headwater.core.windows import Window
 from headwater.testing import flights_world
@@ -25,15 +24,14 @@ from headwater.testing.silent_failures import planting as plant
 from headwater.testing.silent_failures.entry import Entry, Fault, Plant
 from headwater.testing.silent_failures.kinds import KINDS
 
-_TEMPLATE = "app/templates/flights/pipeline.py"
+_TEMPLATE = Path(flights_world.__file__).parents[1] / "app/templates/flights/pipeline.py"
 _WORLD = flights_world.World(Path())
 
 
 def _template() -> ModuleType:
     """Load the template anew: a project of its own, with its plain functions."""
     name = "silent_failures_flights"
-    path = Path(headwater.__file__).parent / _TEMPLATE
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, _TEMPLATE)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
