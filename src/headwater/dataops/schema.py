@@ -167,4 +167,6 @@ def _plain(dtype: str) -> str:
     text = dtype.strip().lower().replace("μs", "us").replace("µs", "us").replace("'", "").replace('"', "")
     text = text.replace("time_unit=", "").replace("time_zone=", "").replace("none", "").replace(" ", "")
     text = re.sub(r"^(datetime|duration)[\[(](.*?),?[\])]$", r"\1(\2)", text)
+    if text.startswith("datetime"):  # DuckDB calls UTC by another name
+        text = re.sub(r",(etc/(uct|utc|universal|zulu)|uct|universal|zulu|\+00:00)\)$", ",utc)", text)
     return {"utf8": "string", "str": "string", "boolean": "bool"}.get(text, text)

@@ -62,6 +62,7 @@ def test_several_renames_are_paired_by_likeness_each_once():
         ("Datetime(time_unit='us', time_zone='UTC')", "Datetime(time_unit='ms', time_zone='UTC')", False),
         ("Datetime(time_unit='us', time_zone='UTC')", "Datetime(time_unit='us', time_zone=None)", False),
         ("Datetime(time_unit='us', time_zone='UTC')", "Datetime(time_unit='us', time_zone='Europe/Berlin')", False),
+        ("Enum(categories=['Zulu'])", "Enum(categories=['UTC'])", False),
         ("Date", "String", False), ("List(Int64)", "List(Int64)", True), ("List(Int64)", "List(String)", False),
     ],
 )  # fmt: skip
@@ -94,3 +95,8 @@ def test_a_type_change_that_nobody_reads_breaks_nobody():
 def test_breaking_changes_come_first():
     new = {"id": "String", "origin": "String", "aaa": "Boolean", "at": OLD["at"]}
     assert [item.severity for item in changes(OLD, new, OLD)] == ["breaking", "breaking", "additive"]
+
+
+@pytest.mark.parametrize("name", ["Etc/UTC", "Zulu", "+00:00", "UCT"])
+def test_utc_by_another_name_is_no_change(name):
+    assert kinds({"x": f"Datetime(time_unit='us', time_zone='{name}')"}, ["x"], {"x": pl.Datetime("us", "UTC")}) == []

@@ -22,7 +22,17 @@ _REAL = {"e": "float16", "f": "float32", "g": "float64"}
 _PER_SECOND = {"s": 1, "m": 10**3, "u": 10**6, "n": 10**9}
 _BYTE = np.dtype(np.uint8)
 _UNIT = {"s": "s", "m": "ms", "u": "us", "n": "ns"}
-_NESTED = {"+l": "list", "+L": "large_list", "+vl": "list_view", "+vL": "large_list_view", "+s": "struct", "+m": "map"}
+_OTHER = {
+    "z": "binary",
+    "Z": "large_binary",
+    "vz": "binary_view",
+    "+l": "list",
+    "+L": "large_list",
+    "+vl": "list_view",
+    "+vL": "large_list_view",
+    "+s": "struct",
+    "+m": "map",
+}
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,7 @@ def _plain(name: str, text: str) -> Field:
         return _decimal(name, text)
     if text.startswith("+u"):
         return Field(name, "other", "union", "union")
-    return Field(name, "other", _NESTED.get(text, text or "unknown"), "other")
+    return Field(name, "other", _OTHER.get(text, text or "unknown"), "other")
 
 
 def _coded(name: str, text: str, values: Field) -> Field:
