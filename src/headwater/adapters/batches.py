@@ -83,9 +83,16 @@ def _reading(name: str) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, DeltaError, pl.exceptions.PolarsError) as error:
+    except (pl.exceptions.SchemaError, pl.exceptions.ColumnNotFoundError) as error:
         raise StorageError(
             f"cannot read {name}: {error}",
+            doing="reading a table batch by batch",
+            hint="the files of a folder are one table, so all must have the same columns",
+        ) from error
+    except (OSError, DeltaError, pl.exceptions.PolarsError) as error:
+        said = "there is no Parquet file" if "expanded paths were empty" in str(error) else str(error)
+        raise StorageError(
+            f"cannot read {name}: {said}",
             doing="reading a table batch by batch",
             hint="Parquet files and Delta tables are read, and no other kind",
         ) from error

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from headwater.app.frames import as_frame, pick
+from headwater.app.engine_pieces import laid_in_engine
+from headwater.app.frames import Progress, as_frame, pick
+from headwater.app.holidays import days_of
 from headwater.app.judging import SURE
+from headwater.app.measuring import Laid, Metrics, measure
 from headwater.app.pieces import Cut, Piece, cut, sample
-from headwater.app.profiles import checked_key
+from headwater.app.profiles import checked_key, reading
 from headwater.app.report.columns import comparison_fragment, comparison_page
 from headwater.app.report.page import write_text
 from headwater.app.report.tables import Change, TableComparison
 from headwater.app.report.text import comparison_text
+from headwater.app.wiring import in_engine
 from headwater.core.clock import Clock, SystemClock
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
@@ -27,20 +29,15 @@ from headwater.observe.history import History
 from headwater.observe.monitors import evaluate
 from headwater.observe.schema import SchemaMonitor
 from headwater.observe.structure import StructureMonitor
-from headwater.stats.profiling.links import WINDOW
-from headwater.stats.profiling.profile import known_values, profile_windows
-from headwater.stats.profiling.summaries import Summary, summarise
+from headwater.stats.profiling.summaries import summarise
 from headwater.stats.signatures.signatures import Diagnosis, Reference, diagnose
 
 _MONITORS = (SchemaMonitor(), StructureMonitor(), DistributionMonitor())
 _SUBJECT = "dataset:comparison/current"
-_SUMMARISED = 1_000_000
-"""Rows from which the windows' metrics come from mergeable summaries: the same numbers, many times faster."""
 _LEARNED, _SAMPLE = 28, 2000
-_UNIQUE = 0.99
+_LAST_YEAR = 2100
 _OFTEN, _PLAIN = 0.1, 4.0
 """A notice in fewer than a tenth of the pieces is told only when it is twice as far out as a notice has to be."""
-_WINDOWED = frozenset({"offset", "offset_wall", "min_hours", "mean_hours", "max_hours", "repeat_share"})
 
 
 class Comparison(TableComparison):
@@ -48,6 +45,8 @@ class Comparison(TableComparison):
 
     def __str__(self) -> str:
         return comparison_text(self)
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return str(comparison_fragment(self))
@@ -60,6 +59,7 @@ class Comparison(TableComparison):
         """Return the findings as plain data."""
         return {
             "basis": self.basis,
+            "banded": self.banded,
             "pieces": self.pieces,
             "unit": self.unit,
             "rows": {"reference": self.reference.rows, "current": self.current.rows},
@@ -83,8 +83,9 @@ def compare(
     time: str | None = None,
     every: str = "1d",
     timezone: str = "UTC",
-    holidays: Iterable[str] = (),
+    holidays: str | Iterable[str] = (),
     clock: Clock | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Tell how a table differs from a reference, as the monitors of a workspace would.
 
@@ -96,15 +97,16 @@ def compare(
     differ less than days do. Below 20 windows or blocks only the schema is compared.
 
     Args:
-        reference: Rows known to be good, and older: anything that `as_frame` takes.
-        current: The rows in question.
-        columns: Columns to look at; all by default.
+        reference: Rows known to be good, and older: anything that `as_frame` takes, or an Ibis table.
+        current: The rows in question, likewise.
+        columns: Columns to look at, besides ``time`` and ``key``; all by default.
         key: Columns that identify a row.
         time: A date or time column by which both are cut into windows.
         every: Length of a window, ``1d`` or ``1h``.
         timezone: IANA zone that days are cut in.
-        holidays: Days (``YYYY-MM-DD``) that are a slot of their own.
+        holidays: Days (``YYYY-MM-DD``) that are a slot of their own, or the name of a public calendar (``US-NY``).
         clock: What tells the time of the findings.
+        progress: Told the windows judged so far and how many there are, in place of the bar on a terminal.
 
     Raises:
         UsageError: The inputs are no tables, or cannot be cut by ``time``.
@@ -121,24 +123,59 @@ def compare(
         >>> found.diagnoses[0].fault
         'unit'
     """
+    calendar, days = Calendar(every, timezone), _holidays(holidays)
+    keys = (key,) if isinstance(key, str) else tuple(key)
+    wanted = None if columns is None else _with([columns] if isinstance(columns, str) else columns, time, *keys)
+    with reading(progress, "windows") as told:
+        laid = _laid(reference, current, wanted, keys, time, calendar, told)
+        now = (clock or SystemClock()).now()
+        changed = _schema(laid, now)
+        if laid.measured:
+            changed += _metrics(laid, days, now, told)
+        found = _collapse(changed, laid)
+        named = _diagnoses(laid, found, time) if laid.measured else ()
+    found = _escalated(found, named)
+    parts = laid.parts
+    basis = f"{parts.basis}; {laid.left_out}" if laid.left_out else parts.basis
+    named = _explaining(named, found)
+    return Comparison(laid.whole, laid.latest, found, named, basis, len(parts.current), parts.unit, bool(laid.measured))
+
+
+def _laid(
+    reference: Any,
+    current: Any,
+    columns: Sequence[str] | None,
+    key: tuple[str, ...],
+    time: str | None,
+    calendar: Calendar,
+    told: Progress,
+) -> Laid:
+    if in_engine(reference) or in_engine(current):
+        return laid_in_engine(reference, current, columns, key, time, calendar, told)
     old = pick(as_frame(reference, what="the reference"), columns, "the reference")
     new = as_frame(current, what="the current table")
     if columns is not None:
         new = new.select(name for name in old.columns if name in new.columns)
-    parts = cut(old, new, time, Calendar(every, timezone))
+    parts, keys = cut(old, new, time, calendar), checked_key(key, old, "the reference")
     whole = summarise(old)
-    now = (clock or SystemClock()).now()
-    keys = checked_key(key, old)
-    changed = _schema(old, new, parts, now)
-    if parts.banded and new.height:
-        changed += _metrics(parts, whole, keys, frozenset(holidays), now)
-    found = _collapse(changed, parts)
-    named = _diagnoses(parts, found, keys, time) if parts.banded else ()
-    found = _escalated(found, named)
-    return Comparison(whole, summarise(new, like=whole), found, named, parts.basis, len(parts.current), parts.unit)
+    measured = measure(parts, whole, keys) if parts.banded and new.height else {}
+    return Laid(old, new, parts, whole, summarise(new, like=whole), keys, measured, sample)
 
 
-def _schema(old: pl.DataFrame, new: pl.DataFrame, parts: Cut, now: Any) -> list[Finding]:
+def _with(columns: Sequence[str], *needed: str | None) -> list[str]:
+    """Add what tables are cut and rows are told apart by to the columns that are looked at."""
+    return list(dict.fromkeys([*columns, *(name for name in needed if name is not None)]))
+
+
+def _holidays(holidays: str | Iterable[str]) -> frozenset[str]:
+    if isinstance(holidays, str):
+        return frozenset(days_of(holidays, _LAST_YEAR))
+    days = Calendar()
+    return frozenset(days.window(day).key for day in holidays)
+
+
+def _schema(laid: Laid, now: Any) -> list[Finding]:
+    old, new, parts = laid.old, laid.new, laid.parts
     told = [
         {"column": item.column, "severity": item.severity, "text": item.text}
         for item in changes(dict(old.schema), dict(new.schema), old.columns)
@@ -148,64 +185,27 @@ def _schema(old: pl.DataFrame, new: pl.DataFrame, parts: Cut, now: Any) -> list[
     return SchemaMonitor().evaluate([item], History(parts.calendar), parts.calendar, now)
 
 
-def _metrics(parts: Cut, whole: Summary, key: Sequence[str], holidays: frozenset[str], now: Any) -> list[Finding]:
+def _metrics(laid: Laid, holidays: frozenset[str], now: Any, told: Progress) -> list[Finding]:
     """Replay the current pieces after the reference's, each judged on what came before it."""
+    parts, measured = laid.parts, laid.measured
     history = History(parts.calendar, holidays)
-    measured = _measure(parts, whole, key)
     for piece in parts.reference:
         history.add_evidence(_evidence(piece, measured, now))
     found: list[Finding] = []
-    for piece in parts.current:
+    for place, piece in enumerate(parts.current, start=1):
         item = _evidence(piece, measured, now)
         fresh = evaluate([item], history, parts.calendar, now, _MONITORS)
         for finding in fresh:
             history.add_finding(finding)
         history.add_evidence(item)
         found += [finding for finding in fresh if _counts(finding, parts)]
+        told(place, len(parts.current))
     return found
 
 
-def _evidence(piece: Piece, measured: Mapping[str, Mapping[str, float]], now: Any) -> Evidence:
+def _evidence(piece: Piece, measured: Metrics, now: Any) -> Evidence:
     window = piece.window.key
     return Evidence(type="profile", subject=_SUBJECT, window=window, values=measured[window], time=now)
-
-
-def _measure(parts: Cut, whole: Summary, key: Sequence[str]) -> dict[str, dict[str, float]]:
-    pieces = [*parts.reference, *parts.current]
-    if sum(piece.frame.height for piece in pieces) > _SUMMARISED:
-        found = {piece.window.key: summarise(piece.frame, like=whole).metrics(window=piece.window) for piece in pieces}
-    else:
-        shared = [name for name in parts.reference[0].frame.columns if name in parts.current[0].frame.columns]
-        marked = [
-            piece.frame.with_columns(pl.lit(piece.window.key).alias(WINDOW)).select(*_same(parts, shared), WINDOW)
-            for piece in pieces
-        ]
-        known = known_values(pl.concat([piece.frame for piece in parts.reference]))
-        windows = [piece.window for piece in pieces]
-        found = profile_windows(pl.concat(marked, how="vertical_relaxed"), windows=windows, key=key, known=known)
-    identifiers = {
-        name for name, one in whole.columns.items()
-        if (one.distinct or 0) > _UNIQUE * max(one.count, 1) > 1
-        and (one.kind == "text" or (one.kind == "number" and not one.field.is_float))
-    }  # fmt: skip
-    return {
-        window: {metric: value for metric, value in values.items() if _tells(metric, identifiers, parts)}
-        for window, values in found.items()
-    }
-
-
-def _same(parts: Cut, shared: Sequence[str]) -> list[str]:
-    """Leave out columns whose type changed so that the two cannot be laid together: that is the schema's case."""
-    old, new = parts.reference[0].frame.schema, parts.current[0].frame.schema
-    return [name for name in shared if old[name] == new[name] or (old[name].is_numeric() and new[name].is_numeric())]
-
-
-def _tells(metric: str, identifiers: set[str], parts: Cut) -> bool:
-    """Tell whether a metric says anything: what needs whole windows does not in blocks, nor an identifier's mean."""
-    name, _, column = metric.partition(".")
-    if not parts.timed and name in _WINDOWED:
-        return False
-    return name in ("null_share", "nan_share") or column not in identifiers
 
 
 def _counts(finding: Finding, parts: Cut) -> bool:
@@ -213,13 +213,14 @@ def _counts(finding: Finding, parts: Cut) -> bool:
     return not finding.metric.startswith("column.") and (parts.timed or finding.metric != "rows")
 
 
-def _collapse(found: Sequence[Finding], parts: Cut) -> tuple[Change, ...]:
+def _collapse(found: Sequence[Finding], laid: Laid) -> tuple[Change, ...]:
     """Make one change per column of the findings of all pieces."""
+    parts, known = laid.parts, {*laid.old.columns, *laid.new.columns}
     labels = {piece.window.key: piece.label for piece in parts.current}
     columns: dict[str, list[Finding]] = defaultdict(list)
     for finding in found:
         name, _, column = finding.metric.partition(".")
-        columns["" if name in ("key_match",) else column].append(finding)
+        columns["" if name in ("key_match",) else _column(column, known)].append(finding)
     made = []
     for column, group in columns.items():
         graver = [item for item in group if item.severity == "alarm"] or group
@@ -231,6 +232,13 @@ def _collapse(found: Sequence[Finding], parts: Cut) -> tuple[Change, ...]:
             Change(column, worst.severity, worst.metric, worst.score, worst.value, worst.expected, worst.detail, pieces)
         )
     return _ranked(made)
+
+
+def _column(name: str, known: Collection[str]) -> str:
+    """Return the column that a metric is about: of a relation of two, ``time.hour``, the first."""
+    parts = name.split(".")
+    heads = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((head for head in heads if head in known), name)
 
 
 def _escalated(found: Sequence[Change], named: Sequence[Diagnosis]) -> tuple[Change, ...]:
@@ -257,12 +265,28 @@ def _passing(group: Sequence[Finding], parts: Cut) -> bool:
     return few and plain and len(parts.current) > 1
 
 
-def _diagnoses(parts: Cut, found: Sequence[Change], key: Sequence[str], time: str | None) -> tuple[Diagnosis, ...]:
+def _diagnoses(laid: Laid, found: Sequence[Change], time: str | None) -> tuple[Diagnosis, ...]:
     """Look for a repair that would undo what was found, on a sample of the first piece it was found in."""
     if not found:
         return ()
+    parts = laid.parts
     first = next((piece for piece in parts.current if piece.label in found[0].pieces), parts.current[0])
-    clock = time if parts.timed else None
-    learned = Reference.learn(sample(parts.reference[-_LEARNED:], _SAMPLE), key=key, time=clock)
-    [(window, frame)] = sample([first], _SAMPLE)
-    return tuple(diagnose(frame, learned, window=window))
+    past = parts.reference[-_LEARNED:]
+    learned = Reference.learn(laid.fetch(past, _SAMPLE), key=laid.key, time=time if parts.timed else None)
+    [(window, frame)] = laid.fetch([first], _SAMPLE)
+    return tuple(_labelled(one, past) for one in diagnose(frame, learned, window=window))
+
+
+def _labelled(one: Diagnosis, past: Sequence[Piece]) -> Diagnosis:
+    """Call the pieces that a diagnosis speaks of by their labels: blocks have stand-ins for windows."""
+    detail = one.detail
+    for piece in past:
+        if piece.label != piece.window.key:
+            detail = detail.replace(f"window {piece.window.key}", piece.label)
+    return replace(one, detail=detail)
+
+
+def _explaining(named: Sequence[Diagnosis], found: Sequence[Change]) -> tuple[Diagnosis, ...]:
+    """Keep what explains a change: a repair of a column that did not change explains nothing."""
+    changed = {change.column for change in found}
+    return tuple(one for one in named if not one.column or changed & set(one.column.split(",")))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from headwater.app.report.wording import count
 from headwater.core.errors import DataError, UnknownName, UsageError
 from headwater.core.windows import Calendar, Window
 
@@ -25,13 +27,15 @@ class Piece:
 
     Attributes:
         window: The window; blocks get consecutive days as stand-ins, so that their order is kept.
-        frame: The rows.
+        frame: The rows; none of them where they lie in an engine.
         label: What to call it, e.g. ``2013-07-01`` or ``rows 1 to 500``.
+        newest: The last time in it, in seconds since 1970; None for blocks and dates.
     """
 
     window: Window
     frame: pl.DataFrame
     label: str
+    newest: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,20 @@ def cut(reference: pl.DataFrame, current: pl.DataFrame, time: str | None, calend
     """
     if time is None:
         return _blocks(reference, current, "the rows are taken in the order given")
-    old, new = (_windows(frame, time, calendar, what) for frame, what in _named(reference, current))
+    old, new = (windows(frame, time, calendar, what) for frame, what in _named(reference, current))
+    found = arranged(old, new, time, calendar)
+    if found.banded:
+        return found
+    why = f"{found.basis}, so its rows are taken by `{time}` instead"
+    return _blocks(reference.sort(time, maintain_order=True), current.sort(time, maintain_order=True), why)
+
+
+def arranged(old: tuple[Piece, ...], new: tuple[Piece, ...], time: str, calendar: Calendar) -> Cut:
+    """Put the windows of two tables after each other, without those that one of them has in part only.
+
+    Raises:
+        UsageError: The two tables share windows, or the current one is not the later.
+    """
     shared = sorted({piece.window.key for piece in old} & {piece.window.key for piece in new})
     if len(shared) > 1:
         raise UsageError(
@@ -83,12 +100,12 @@ def cut(reference: pl.DataFrame, current: pl.DataFrame, time: str | None, calend
         old, new = old[:-1], new[1:]
     if not old or not new or old[-1].window.key >= new[0].window.key:
         raise UsageError(f"the current table is not later than the reference by `{time}`", hint="swap the two?")
-    if len(old) < LEAST:
-        why = f"{len(old)} windows of the reference are too few for a band, so its rows are taken by `{time}` instead"
-        return _blocks(reference.sort(time, maintain_order=True), current.sort(time, maintain_order=True), why)
     unit = "day" if calendar.every == "1d" else "hour"
+    if len(old) < LEAST:
+        few = f"the {count(len(old), 'window')} of the reference are too few for a band"
+        return Cut(old, new, calendar, unit, few)
     basis = f"{len(old)} {unit}s of the reference say what is usual"
-    if len(new) > 1 and _is_open(new[-1], old, time):
+    if len(new) > 1 and _is_open(new[-1], old):
         new, basis = new[:-1], f"{basis}; {new[-1].label} is not over and gets no verdict"
     return Cut(old, new, calendar, unit, basis)
 
@@ -97,31 +114,51 @@ def _named(reference: pl.DataFrame, current: pl.DataFrame) -> tuple[tuple[pl.Dat
     return (reference, "the reference"), (current, "the current table")
 
 
-def _windows(frame: pl.DataFrame, time: str, calendar: Calendar, what: str) -> tuple[Piece, ...]:
-    if time not in frame.columns:
-        raise UnknownName.of(f"column of {what}", time, frame.columns)
-    kind = frame.schema[time]
+def checked_time(schema: pl.Schema, time: str, what: str) -> None:
+    """Check that a table has a column of dates or times of this name.
+
+    Raises:
+        UnknownName: It has no such column.
+        UsageError: The column holds something else.
+    """
+    if time not in schema:
+        raise UnknownName.column(time, schema, what)
+    kind = schema[time]
     if kind not in (pl.Date, pl.Datetime):
         raise UsageError(f"`{time}` of {what} holds {kind}, no dates or times", hint="name a date or time column")
+
+
+def windows(frame: pl.DataFrame, time: str, calendar: Calendar, what: str) -> tuple[Piece, ...]:
+    """Cut a table into the windows it has rows in, oldest first.
+
+    Raises:
+        UnknownName: It has no such time column.
+        UsageError: The column holds no dates or times.
+        DataError: It holds nothing but nulls.
+    """
+    checked_time(frame.schema, time, what)
+    kind = frame.schema[time]
     known = frame.filter(pl.col(time).is_not_null())
     if known.is_empty():
         raise DataError(f"`{time}` of {what} has no times")
     keyed = known.with_columns(_key(time, kind, calendar).alias("\x00window"))
     parts = keyed.sort("\x00window", maintain_order=True).partition_by("\x00window", as_dict=True, include_key=False)
-    return tuple(Piece(calendar.window(str(key)), part, str(key)) for (key,), part in parts.items())
+    return tuple(
+        Piece(calendar.window(str(key)), part, str(key), _newest(part, time)) for (key,), part in parts.items()
+    )
 
 
-def _is_open(last: Piece, past: Sequence[Piece], time: str) -> bool:
+def _newest(part: pl.DataFrame, time: str) -> float | None:
+    if part.schema[time] == pl.Date:
+        return None
+    return float(part.select(pl.col(time).dt.timestamp("us").max()).item()) / 1e6
+
+
+def _is_open(last: Piece, past: Sequence[Piece]) -> bool:
     """Tell whether the newest window ends long before windows usually do: it is still filling up."""
-    if last.frame.schema[time] == pl.Date:
-        return False
-
-    def left(piece: Piece) -> float:
-        newest = piece.frame.select(pl.col(time).dt.timestamp("us").max()).item() / 1e6
-        return piece.window.end.timestamp() - float(newest)
-
+    left = [piece.window.end.timestamp() - piece.newest for piece in (last, *past) if piece.newest is not None]
     length = (last.window.end - last.window.start).total_seconds()
-    return left(last) > max(left(piece) for piece in past) + _CUT_SHORT * length
+    return last.newest is not None and left[0] > max(left[1:], default=math.inf) + _CUT_SHORT * length
 
 
 def _key(time: str, kind: object, calendar: Calendar) -> pl.Expr:
@@ -139,10 +176,10 @@ def _blocks(reference: pl.DataFrame, current: pl.DataFrame, why: str) -> Cut:
     size = max(1, min(current.height, reference.height // LEAST))
     old = _spread(reference.height, size, MOST)
     new = _spread(current.height, size, LOOKED_AT)
-    said = f"{len(old)} blocks of {size:,} rows of the reference say what is usual; {why}"
+    said = f"{len(old)} blocks of {count(size, 'row')} of the reference say what is usual; {why}"
     if len(old) < LEAST:
-        said = f"{reference.height} rows of the reference are too few to say what is usual"
-    if current.height > size * len(new):
+        said = f"{count(reference.height, 'row')} of the reference are too few to say what is usual"
+    elif current.height > size * len(new):
         said += f"; {len(new)} of the current table's {-(-current.height // size)} blocks are looked at"
     return Cut(_split(reference, old, size, 0), _split(current, new, size, len(old)), _BLOCKS, "block", said)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from headwater.app.report.page import write_text
 from headwater.app.report.tables import TableProfile
 from headwater.app.report.text import profile_text
 from headwater.app.wiring import engine_summaries, in_engine
-from headwater.core.errors import UnknownName
+from headwater.core.errors import UnknownName, UsageError
 from headwater.stats.profiling.summaries import ColumnSummary, Summary, summarise
+
+_EPOCH = datetime(1970, 1, 1)
 
 
 class Profile(TableProfile):
@@ -25,6 +28,8 @@ class Profile(TableProfile):
 
     def __str__(self) -> str:
         return profile_text(self)
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return str(profile_fragment(self))
@@ -34,8 +39,14 @@ class Profile(TableProfile):
         return Profile(self.summary.merge(other.summary), self.name)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the numbers of every column as plain data, without what only serves to merge them."""
+        """Return the numbers of every column as plain data, without what only serves to merge them.
+
+        Times are written as ISO 8601, in UTC where they have a zone.
+        """
         columns = {name: _numbers(column) for name, column in self.summary.columns.items()}
+        for name, told in columns.items():
+            if odd := self.odd_writings(name):
+                told["odd_writings"] = odd
         return {"name": self.name, "rows": self.summary.rows, "columns": columns}
 
     def save(self, path: str | Path) -> Path:
@@ -72,7 +83,7 @@ def profile(
         >>> made.summary.columns["x"].nulls, made.summary.columns["colour"].distinct
         (1, 2)
     """
-    grids = None if like is None else like.summary
+    grids = _grids(like)
     if isinstance(data, (str, Path)):
         with reading(progress) as told:
             return Profile(summarise(stored(Path(data), columns, told, "the table"), like=grids), name or str(data))
@@ -92,12 +103,12 @@ def profile_by(
 
     Args:
         data: See `profile`.
-        by: The column whose values are the windows or segments; of an Ibis table also an expression, or several.
+        by: The column whose values are the windows or segments, or a list of them; of an Ibis table also expressions.
         columns: Columns to look at; all by default.
         like: See `profile`.
 
     Returns:
-        Value to profile, in order.
+        Value to profile, in order; the values are tuples where ``by`` is a list.
 
     Raises:
         UsageError: ``data`` is no table, or lacks a column.
@@ -108,21 +119,29 @@ def profile_by(
         >>> days["mon"].summary.columns["x"].mean, days["mon"].merge(days["tue"]).summary.rows
         (2.0, 3)
     """
-    grids = None if like is None else like.summary
+    grids = _grids(like)
     if in_engine(data):
         found = engine_summaries(data, by, grids, columns)
         assert isinstance(found, dict)
         return {key: Profile(summary, str(key)) for key, summary in found.items()}
     frame = as_frame(data)
-    [key] = checked_key(by, frame)
-    known = frame.filter(pl.col(key).is_not_null())
+    several = not isinstance(by, str)
+    keys = checked_key(by, frame)
+    known = frame.drop_nulls(list(keys))
     grids = grids or summarise(pick(known, columns))
-    parts = known.sort(key, maintain_order=True).partition_by(key, as_dict=True, maintain_order=True)
-    return {value: Profile(summarise(pick(part, columns), like=grids), str(value)) for (value,), part in parts.items()}
+    parts = known.sort(keys, maintain_order=True).partition_by(keys, as_dict=True, maintain_order=True)
+    named = {values if several else values[0]: part for values, part in parts.items()}
+    return {value: Profile(summarise(pick(part, columns), like=grids), str(value)) for value, part in named.items()}
+
+
+def _grids(like: Any) -> Summary | None:
+    if like is None or isinstance(like, Profile):
+        return like.summary if like is not None else None
+    raise UsageError(f"`like` is a {type(like).__name__}, no profile", hint="pass what headwater.profile returned")
 
 
 @contextmanager
-def reading(progress: Progress | None) -> Iterator[Progress]:
+def reading(progress: Progress | None, what: str = "rows") -> Iterator[Progress]:
     """Show a bar on a terminal while a table is read, unless somebody else is told."""
     if progress is not None or not sys.stderr.isatty():
         yield progress or silent
@@ -133,7 +152,7 @@ def reading(progress: Progress | None) -> Iterator[Progress]:
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("rows", total=None)
+        task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -145,9 +164,14 @@ def _numbers(column: ColumnSummary) -> dict[str, Any]:
     if column.kind != "other":
         told |= {"distinct": column.distinct, "distinct_exact": column.distinct_exact}
         told["top"] = [[value, times] for value, times in column.top]
+    if column.kind == "number":
+        told |= {name: getattr(column, name) for name in ("nans", "infinities", "zeros")}
     if column.kind in ("number", "time"):
-        told |= {name: getattr(column, name) for name in ("nans", "infinities", "zeros", "minimum", "maximum")}
-        told |= {name: column.quantile(at) for name, at in QUANTILES.items()}
+        ends = {"minimum": column.minimum, "maximum": column.maximum}
+        ends |= {name: column.quantile(at) for name, at in QUANTILES.items()}
+        told |= ends if column.kind == "number" else {name: _iso(value, column) for name, value in ends.items()}
+    if column.kind == "time":
+        told["top"] = [[_iso(value, column), times] for value, times in column.top]
     if column.kind == "number":
         told |= {name: getattr(column, name) for name in ("mean", "std", "skew", "kurtosis")}
     if column.kind == "boolean":
@@ -157,10 +181,23 @@ def _numbers(column: ColumnSummary) -> dict[str, Any]:
     return told
 
 
-def checked_key(key: str | Sequence[str], frame: pl.DataFrame) -> tuple[str, ...]:
+def _iso(value: float | None, column: ColumnSummary) -> str | float | None:
+    """Write a time as ISO 8601; one beyond the years 1 to 9999 stays the number it is."""
+    if value is None:
+        return None
+    try:
+        moment = _EPOCH + timedelta(microseconds=round(value * 1_000_000 / column.field.per_second))
+    except OverflowError:
+        return value
+    if column.dtype == "date32" and isinstance(value, int):
+        return f"{moment:%Y-%m-%d}"
+    return moment.isoformat() + ("+00:00" if column.field.zone else "")
+
+
+def checked_key(key: str | Sequence[str], frame: pl.DataFrame, what: str = "the table") -> tuple[str, ...]:
     """Return the key's columns, all of which the frame must have."""
     names = (key,) if isinstance(key, str) else tuple(key)
     for column in names:
         if column not in frame.columns:
-            raise UnknownName.of("column", column, frame.columns)
+            raise UnknownName.column(column, frame.columns, what)
     return names

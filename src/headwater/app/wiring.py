@@ -13,6 +13,8 @@ from headwater.core.errors import StorageError
 from headwater.core.ports import CodeStore, Frame, Ledger, PartStore, TableStore, Tracking
 
 if TYPE_CHECKING:
+    from headwater.adapters.engine_windows import EngineWindows
+    from headwater.core.windows import Calendar
     from headwater.stats.profiling.summaries import Summary
 
 
@@ -82,3 +84,17 @@ def engine_summaries(
     if by is None:
         return summarise_table(table, like=like, columns=columns)
     return summarise_windows(table, by, like=like, columns=columns)
+
+
+def engine_columns(table: Any) -> Any:
+    """Return the columns of an Ibis table as a Polars frame without rows."""
+    from headwater.adapters.engine_windows import columns_of
+
+    return columns_of(table)
+
+
+def engine_windows(table: Any, time: str, calendar: Calendar) -> EngineWindows:
+    """Cut an Ibis table into windows inside its engine."""
+    from headwater.adapters.engine_windows import EngineWindows
+
+    return EngineWindows(table, time, calendar)

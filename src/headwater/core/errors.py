@@ -99,18 +99,28 @@ class UsageError(HeadwaterError):
 
 
 class UnknownName(UsageError):
-    """A name is not in this workspace."""
+    """A name is not in this workspace, or a column not in a table."""
 
     code = "unknown-name"
 
     @classmethod
     def of(cls, kind: str, name: str, known: Iterable[str], *, command: str | None = None) -> UnknownName:
         """Build the error with a hint at the nearest known name."""
-        known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        listing = f"list them with `{command}`" if command else f"known: {', '.join(known[:12]) or 'none'}"
-        hint = f"did you mean `{near[0]}`? {listing}" if near else listing
-        return cls(f"{kind} `{name}` is not in this workspace", hint=hint)
+        listing = f"list them with `{command}`" if command else ""
+        return cls(f"{kind} `{name}` is not in this workspace", hint=_near(name, known, listing))
+
+    @classmethod
+    def column(cls, name: str, known: Iterable[str], what: str = "the table") -> UnknownName:
+        """Build the error of a table that lacks a column, which has nothing to do with a workspace."""
+        return cls(f"{what} has no column `{name}`", hint=_near(name, known))
+
+
+def _near(name: str, known: Iterable[str], listing: str = "") -> str:
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    more = f" and {len(known) - 12} more" if len(known) > 12 else ""
+    listing = listing or f"known: {', '.join(known[:12]) or 'none'}{more}"
+    return f"did you mean `{near[0]}`? {listing}" if near else listing
 
 
 class ProjectInvalid(UsageError):

@@ -180,3 +180,80 @@ def test_text_tells_the_gravest_first():
     assert "alarm" in text.splitlines()[2] and "amount" in text.splitlines()[2]
     assert "looks like: unit" in text
     assert "As it was" in str(compared(NEW))
+
+
+def test_the_time_and_the_key_need_not_be_among_the_columns():
+    doubled = pl.concat([NEW, NEW.with_columns(pl.col("items") * 100)])
+    found = compared(doubled, columns=["items"], key="order")
+    assert found.unit == "day" and set(found.current.columns) == {"items", "at", "order"}
+    assert {change.metric.partition(".")[0] for change in found.alarms} >= {"duplicate_share"}
+    assert "items" in {change.column for change in found.changes}
+
+
+def test_an_hour_that_left_its_clock_is_told_of_a_column_that_is_there():
+    hours = WHOLE.with_columns(hour=pl.col("at").dt.hour().cast(pl.Int64))
+    late = hours[48 * 90 : 48 * 100].with_columns(hour=(pl.col("hour") + 5) % 24)
+    found = headwater.compare(hours[: 48 * 90], late, time="at", clock=CLOCK)
+    assert {change.column for change in found.alarms} <= set(hours.columns)
+    assert any(change.metric.startswith("offset") for change in found.alarms)
+    assert "gone" not in found._repr_html_()
+
+
+def test_a_diagnosis_names_nothing_that_did_not_change():
+    days = WHOLE.with_columns(day=pl.col("at").dt.day().cast(pl.Int64))
+    old, new = days.filter(pl.col("at") < datetime(2024, 4, 1, tzinfo=UTC)), days.filter(
+        pl.col("at") >= datetime(2024, 4, 1, tzinfo=UTC)
+    )  # fmt: skip
+    found = headwater.compare(old, new.with_columns(pl.col("amount") * 100), time="at", clock=CLOCK)
+    named = {column for one in found.diagnoses for column in one.column.split(",") if column}
+    assert named <= {change.column for change in found.changes}
+
+
+def test_blocks_are_called_by_their_rows_whatever_stands_in_for_them():
+    found = headwater.compare(OLD, OLD.with_columns(pl.col("items") * 100), clock=CLOCK)
+    assert found.alarms and "2000-" not in str(found)
+
+
+def test_holidays_are_checked():
+    assert compared(NEW, holidays=["2024-04-01"]).unit == "day"
+    with pytest.raises(UsageError, match=r"25\.12\.2024"):
+        compared(NEW, holidays=["25.12.2024"])
+
+
+def test_what_was_too_little_to_compare_is_not_called_as_it_was():
+    found = headwater.compare(OLD[:5], NEW, clock=CLOCK)
+    assert not found.changes and not found.banded
+    for told in (str(found), found._repr_html_()):
+        assert "As it was" not in told and "too few" in told and "schema" in told
+    assert found.as_dict()["banded"] is False and compared(NEW).as_dict()["banded"] is True
+
+
+def test_duplicates_are_looked_for_in_large_tables_too():
+    random = np.random.default_rng(5)
+    rows = pl.DataFrame({"id": np.arange(1_000_000), "x": random.normal(0, 1, 1_000_000)})
+    twice = pl.concat([rows[900_000:], rows[960_000:]])
+    found = headwater.compare(rows[:900_000], twice.with_columns(x=random.normal(0, 1, 140_000)), key="id", clock=CLOCK)
+    assert "duplicate_share" in {change.metric for change in found.alarms}
+
+
+def test_an_index_of_windows_is_told_as_it_goes():
+    told: list[tuple[int, int]] = []
+    compared(NEW, progress=lambda done, total: told.append((done, total)))
+    assert told and told[-1][0] == told[-1][1] and [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_a_profile_is_refused_with_a_way_out():
+    with pytest.raises(UsageError, match="Profile") as caught:
+        headwater.compare(headwater.profile(OLD), NEW)
+    assert "table" in str(caught.value.hint)
+
+
+def test_utc_by_another_name_is_no_change_of_type():
+    other = NEW.with_columns(pl.col("at").dt.convert_time_zone("Etc/UTC"))
+    assert compared(other).as_dict()["changes"] == compared(NEW).as_dict()["changes"]
+
+
+def test_the_text_shows_a_comparison_in_a_console():
+    found = compared(NEW)
+    assert repr(found) == str(found)
+    assert repr(headwater.profile(OLD)).startswith("Profile: 4,320 rows")

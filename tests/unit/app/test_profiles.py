@@ -104,3 +104,61 @@ def test_a_table_in_an_engine_is_profiled_there_and_not_fetched(frame: pl.DataFr
     assert list(headwater.profile_by(table, "country", like=here)) == ["DE", "FR"]
     with pytest.raises(UsageError, match="would have to be fetched"):
         headwater.compare(table, frame)
+
+
+def test_segments_by_several_columns_are_named_by_tuples(frame: pl.DataFrame) -> None:
+    made = headwater.profile_by(frame, ["country", "gift"])
+    assert list(made) == [("DE", False), ("DE", True), ("FR", False), ("FR", True)]
+    assert sum(one.summary.rows for one in made.values()) == frame.drop_nulls("country").height
+
+
+def test_mistakes_are_told_in_words(frame: pl.DataFrame, tmp_path: Path) -> None:
+    for like in (frame, headwater.profile(frame).summary):
+        with pytest.raises(UsageError, match="`like` is a"):
+            headwater.profile(frame, like=like)
+    with pytest.raises(UsageError, match="no column"):
+        headwater.profile(frame, columns=[])
+    with pytest.raises(UnknownName, match="has no column `country_code`") as caught:
+        headwater.profile_by(frame, "country_code")
+    assert "workspace" not in str(caught.value) and "`country`" in str(caught.value)
+    with pytest.raises(UsageError) as told:
+        headwater.profile("s3://bucket/orders.parquet")
+    assert "this machine" in str(told.value.hint)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StorageError, match="no Parquet file"):
+        headwater.profile(tmp_path / "empty")
+    (tmp_path / "mixed").mkdir()
+    frame.write_parquet(tmp_path / "mixed/0.parquet")
+    frame.drop("gift").write_parquet(tmp_path / "mixed/1.parquet")
+    with pytest.raises(StorageError) as mixed:
+        headwater.profile(tmp_path / "mixed")
+    assert "columns" in str(mixed.value.hint) and "expanded paths" not in str(mixed.value)
+
+
+def test_a_value_written_unlike_all_others_is_shown(frame: pl.DataFrame) -> None:
+    bands = np.array(["0-10%", "10-20", "20-30%", "30-40%", "40-50%", "50-60%"])
+    made = headwater.profile(frame.with_columns(band=pl.Series(np.resize(bands, frame.height))))
+    assert made.odd_writings("band") == {"10-20": "10-20%"} and made.odd_writings("country") == {}
+    assert made.as_dict()["columns"]["band"]["odd_writings"] == {"10-20": "10-20%"}
+    assert "odd_writings" not in made.as_dict()["columns"]["country"]
+    for shown in (str(made), made._repr_html_()):
+        assert "written unlike all other values" in shown
+    assert "unlike" not in str(headwater.profile(frame))
+
+
+def test_times_are_told_as_times_on_their_own_clock() -> None:
+    at = pl.Series(["2024-07-01T22:30:00", "2024-07-03T04:00:00"]).str.to_datetime(time_zone="UTC")
+    made = headwater.profile({"at": at.dt.convert_time_zone("Europe/Berlin"), "day": at.dt.date()})
+    told = made.as_dict()["columns"]
+    assert told["at"]["minimum"] == "2024-07-01T22:30:00+00:00"
+    assert (told["day"]["minimum"], told["day"]["maximum"]) == ("2024-07-01", "2024-07-03")
+    assert "2024-07-02 00:30" in str(made).replace("2024-07-02  ", "2024-07-02 00:30")
+
+
+def test_numbers_are_shown_as_they_are() -> None:
+    made = str(headwater.profile({"big": pl.Series([2**64 - 1, 0], dtype=pl.UInt64), "year": [2013, 2013]}))
+    assert "18,446,744,073,709,551,615" in made and "2,013" not in made
+    page = headwater.profile({"year": [2013] * 9})._repr_html_()
+    assert "1006" not in page and "1,006" not in page
+    times = headwater.profile({"wait": pl.Series([1, 2], dtype=pl.Duration("us")), "raw": [b"a", b"b"]})
+    assert "binary" in str(times) and "1.0e-06 s" in str(times)

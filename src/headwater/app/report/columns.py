@@ -11,7 +11,7 @@ from headwater.app.report.markup import Markup, el
 from headwater.app.report.page import head
 from headwater.app.report.shapes import histogram, place, shape, type_name, values
 from headwater.app.report.tables import Change, TableComparison, TableProfile
-from headwater.app.report.wording import count, number, percent
+from headwater.app.report.wording import count, number, odd_sentence, percent, sentence_case
 from headwater.stats.profiling.summaries import ColumnSummary
 
 _SPACE = re.compile(r"/\*.*?\*/|\n\s*", re.DOTALL)
@@ -34,7 +34,9 @@ def profile_fragment(made: TableProfile) -> Markup:
     summary = made.summary
     title = made.name or "Profile"
     lead = f"{count(summary.rows, 'row')}, {count(len(summary.columns), 'column')}"
-    cards = [_card(one.name, (one,)) for one in summary.columns.values()]
+    cards = [
+        _card(one.name, (one,), said=odd_sentence(made.odd_writings(one.name))) for one in summary.columns.values()
+    ]
     return _fragment(el("header", el("h2", title), el("p", lead)), _grid(cards, list(summary.columns)))
 
 
@@ -49,7 +51,7 @@ def comparison_fragment(made: TableComparison) -> Markup:
     return _fragment(
         _verdict(made),
         _named(made),
-        el("p", whole.detail, class_=f"whole {whole.severity}") if whole else None,
+        el("p", prose(whole.detail), class_=f"whole {whole.severity}") if whole else None,
         grid,
     )
 
@@ -61,8 +63,10 @@ def _verdict(made: TableComparison) -> Markup:
     elif notices:
         title, style = f"Nothing broke, {count(notices, 'column')} moved", "notice"
     else:
-        title, style = "As it was", "calm"
-    rows = f"{made.reference.rows:,} rows of reference, {made.current.rows:,} rows in question"
+        title, style = (
+            ("As it was", "calm") if made.banded else ("Too little to compare, the schema is the same", "notice")
+        )
+    rows = f"{count(made.reference.rows, 'row')} of reference, {count(made.current.rows, 'row')} in question"
     legend = el(
         "p",
         el("span", class_="key before"),
@@ -71,15 +75,21 @@ def _verdict(made: TableComparison) -> Markup:
         "in question",
         class_="legend",
     )
-    return el("header", el("h2", title, class_=style), el("p", f"{rows}. {made.basis.capitalize()}."), legend)
+    return el("header", el("h2", title, class_=style), el("p", f"{rows}. {sentence_case(made.basis)}."), legend)
+
+
+def prose(text: str) -> list[Markup | str]:
+    """Set the names that a sentence quotes with backticks as code."""
+    return [el("code", part) if place % 2 else part for place, part in enumerate(text.split("`"))]
 
 
 def _named(made: TableComparison) -> Markup | None:
     if not made.diagnoses:
         return None
     items = [
-        el("li", el("strong", one.fault.replace("_", " ")), " ", el("code", one.column) if one.column else None, " ",
-           one.detail, el("em", "can be undone" if one.invertible else "only the sender can mend it"))
+        el("li", el("strong", one.fault.replace("_", " ")), " ",
+           el("code", one.column) if one.column and f"`{one.column}`" not in one.detail else None, " ",
+           prose(one.detail), el("em", "can be undone" if one.invertible else "only the sender can mend it"))
         for one in made.diagnoses[:5]
     ]  # fmt: skip
     return el("section", el("h3", "What this looks like"), el("ul", items), class_="named")
@@ -99,7 +109,7 @@ def _card(name: str, columns: Sequence[ColumnSummary], change: Change | None = N
     return el(
         "article",
         el("header", el("h3", name or "(no name)", title=name), el("span", kind, class_="kind")),
-        el("p", said, class_="said") if said else None,
+        el("p", prose(said), class_="said") if said else None,
         _plot(columns),
         _facts(columns) if columns else None,
         class_=f"card {style}".strip(),
@@ -129,8 +139,8 @@ def _facts(columns: Sequence[ColumnSummary]) -> Markup:
     if kind != "other":
         rows.append(("distinct", [("" if one.distinct_exact else "≈ ") + number(one.distinct) for one in columns]))
     if kind == "number":
-        rows.append(("mean", [number(one.mean) for one in columns]))
-        rows.append(("deviation", [number(one.std) for one in columns]))
+        rows.append(("mean", [place(one.mean, one) for one in columns]))
+        rows.append(("deviation", [place(one.std, one) for one in columns]))
     if kind in ("number", "time"):
         rows.append(("median", [place(one.quantile(0.5), one) for one in columns]))
         rows.append(
@@ -151,10 +161,6 @@ def _facts(columns: Sequence[ColumnSummary]) -> Markup:
         for label, texts in rows
     ]
     return el("table", cells, class_="facts")
-
-
-def _range(low: float | None, high: float | None, one: ColumnSummary) -> str:
-    return f"{place(low, one)} to {place(high, one)}"
 
 
 def _share(part: int, rows: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from headwater.app.report.markup import Markup, el
 from headwater.app.report.wording import elide, number, percent
@@ -21,7 +22,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Shares of a column's rows by bin; what lies beyond the ends is counted in the outermost bins."""
+    """Shares of a column's rows by bin; what lies beyond the ends is counted in the outermost bins.
+
+    Both ends are the same where there is one value only.
+    """
 
     edges: tuple[float, ...]
     shares: tuple[tuple[float, ...], ...]
@@ -36,13 +40,14 @@ def shape(columns: Sequence[ColumnSummary]) -> Shape | None:
     if not known:
         return None
     low, high = min(low for low, _ in known), max(high for _, high in known)
+    reach = (low, high)
     if not low < high:
         low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
     edges = _whole(low, high) if all(_counts(one) for one in present) else None
     if edges is None:
         step = high / BINS - low / BINS
         edges = [low + step * place for place in range(BINS + 1)]
-    return Shape(tuple(edges), tuple(_shares(one, edges) for one in columns), (low, high))
+    return Shape(tuple(edges), tuple(_shares(one, edges) for one in columns), reach)
 
 
 def _counts(one: ColumnSummary) -> bool:
@@ -70,8 +75,8 @@ def histogram(found: Shape, column: ColumnSummary) -> Markup:
     *before, last = found.shares
     paths = [el("path", d=_steps(shares, top, closed=True), class_="before") for shares in before]
     paths.append(el("path", d=_steps(last, top, closed=not before), class_="now" if before else "only"))
-    first, end = found.ends
-    labels = [first, (first + end) / 2, end]
+    labels = _labels(found, column)
+    told = " and ".join(dict.fromkeys(label for label in (labels[0], labels[-1]) if label)) or labels[1]
     return el(
         "div",
         el(
@@ -80,24 +85,41 @@ def histogram(found: Shape, column: ColumnSummary) -> Markup:
             viewBox=f"0 0 {WIDTH} {HEIGHT}",
             preserveAspectRatio="none",
             role="img",
-            aria_label=f"distribution between {place(labels[0], column)} and {place(labels[2], column)}",
+            aria_label=f"distribution of {column.name}: {told}",
         ),
-        el("div", [el("span", place(label, column)) for label in labels], class_="axis"),
+        el("div", [el("span", label) for label in labels], class_="axis"),
         class_="histogram",
     )
 
 
+def _labels(found: Shape, column: ColumnSummary) -> list[str]:
+    """Write the ends below a histogram, and its middle where that is a value that the column can have."""
+    first, end = found.ends
+    if first == end:
+        return ["", place(first, column), ""]
+    low, middle, high = (0.0 if abs(at) < 1e-9 * (end - first) else at for at in (first, (first + end) / 2, end))
+    fits = not _counts(column) or middle == int(middle)
+    return [place(low, column), place(middle, column) if fits else "", place(high, column)]
+
+
 def place(value: float | None, column: ColumnSummary) -> str:
-    """Format one of a column's numbers for reading: times as dates, in UTC."""
+    """Format one of a column's numbers for reading: times as dates on the clock of their zone, else in UTC."""
     if value is None:
         return "–"
     if column.kind != "time":
+        if column.dtype.startswith("time["):  # in hours
+            minutes, seconds = divmod(round(value * 3600), 60)
+            return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
         # Years have no thousands separator, and who counts four-digit things does not miss it.
-        return f"{value:.0f}" if 1000 <= value < 10_000 and value == int(value) else number(value)
+        text = number(value).replace(",", "") if 1000 <= abs(value) < 9999.5 else number(value)
+        return f"{text} s" if column.dtype.startswith("duration[") else text
     try:
         moment = _EPOCH + timedelta(seconds=float(value / column.field.per_second))
+        moment = moment.astimezone(ZoneInfo(column.field.zone)) if column.field.zone else moment
     except OverflowError:
         return number(value)
+    except (ZoneInfoNotFoundError, ValueError):
+        pass
     if not (moment.hour or moment.minute or moment.second):
         return f"{moment:%Y-%m-%d}"
     return f"{moment:%Y-%m-%d %H:%M}"

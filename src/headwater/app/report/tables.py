@@ -6,9 +6,13 @@ from dataclasses import dataclass
 
 from headwater.stats.profiling.summaries import Summary
 from headwater.stats.signatures.signatures import Diagnosis
+from headwater.stats.signatures.writings import odd_writings
+
+_LISTED = 500
+"""Values up to which a column is taken for a list that somebody keeps."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TableProfile:
     """What a table holds.
 
@@ -19,6 +23,14 @@ class TableProfile:
 
     summary: Summary
     name: str = ""
+
+    def odd_writings(self, column: str) -> dict[str, str]:
+        """Return the values of a closed list that are written unlike all others, each as the others are written.
+
+        It is a hint for people: see `headwater.stats.signatures.writings.odd_writings` for when it misleads.
+        """
+        listed = self.summary.columns[column].vocabulary
+        return odd_writings(listed) if listed and len(listed) <= _LISTED else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,7 @@ class Change:
     pieces: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TableComparison:
     """What differs between a reference and a table.
 
@@ -58,6 +70,7 @@ class TableComparison:
         basis: What "usual" rests on.
         pieces: How many pieces of the current table were looked at.
         unit: What a piece is: ``day``, ``hour`` or ``block``.
+        banded: Whether there was enough to say what is usual; otherwise only the schema was compared.
     """
 
     reference: Summary
@@ -67,6 +80,7 @@ class TableComparison:
     basis: str
     pieces: int
     unit: str
+    banded: bool = True
 
     @property
     def alarms(self) -> tuple[Change, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from headwater.app.report.markup import clean
 from headwater.app.report.shapes import place, type_name
 from headwater.app.report.tables import TableComparison, TableProfile
-from headwater.app.report.wording import count, elide, number, percent
+from headwater.app.report.wording import count, elide, number, odd_sentence, percent, sentence_case
 from headwater.stats.profiling.summaries import ColumnSummary
 
 _NAME, _DETAIL, _MOST, _SCORE = 28, 96, 40, 1000
@@ -19,24 +19,36 @@ def profile_text(made: TableProfile) -> str:
     head = f"{made.name or 'Profile'}: {count(summary.rows, 'row')}, {count(len(summary.columns), 'column')}"
     lines: list[tuple[str, ...]] = [("column", "type", "nulls", "distinct", "min", "median", "max", "most frequent")]
     lines += [_line(one) for one in summary.columns.values()]
-    return "\n".join([head, *_table(lines)])
+    odd = [
+        f"{_name(name)}: {clean(odd_sentence(found))}" for name in summary.columns if (found := made.odd_writings(name))
+    ]
+    return "\n".join([head, *_table(lines), *odd])
 
 
 def comparison_text(made: TableComparison) -> str:
     """Write a comparison: what changed, the gravest first, and what it looks like."""
-    head = f"{made.reference.rows:,} rows of reference, {made.current.rows:,} rows in question. {made.basis}."
+    rows = f"{count(made.reference.rows, 'row')} of reference, {count(made.current.rows, 'row')} in question"
+    head = f"{rows}. {sentence_case(made.basis)}."
     if not made.changes:
-        return f"{head}\nAs it was: nothing left its band."
+        return f"{head}\n" + (
+            "As it was: nothing left its band."
+            if made.banded
+            else "The schema is as it was; nothing else was compared."
+        )
     lines = [("", "column", "score", "what")]
     for change in made.changes[:_MOST]:
-        lines.append(
-            (change.severity, _name(change.column or "(table)"), _score(change.score), change.detail[:_DETAIL])
-        )
+        lines.append((change.severity, _name(change.column or "(table)"), _score(change.score), _cut(change.detail)))
     text = [head, *_table(lines)]
     if len(made.changes) > _MOST:
         text.append(f"and {len(made.changes) - _MOST} more")
     text += [f"looks like: {one.fault.replace('_', ' ')}: {clean(one.detail)}" for one in made.diagnoses[:3]]
     return "\n".join(text)
+
+
+def _cut(text: str) -> str:
+    """Shorten a sentence at the end of a word."""
+    text = clean(text).replace("\n", " ")
+    return text if len(text) <= _DETAIL else text[:_DETAIL].rsplit(" ", 1)[0].rstrip(",;:") + " …"
 
 
 def _line(one: ColumnSummary) -> tuple[str, ...]:

@@ -31,10 +31,10 @@ def number(value: float | str | None) -> str:
         return "–"
     if isinstance(value, str):
         return value
-    if not math.isfinite(value):
+    if not isinstance(value, int) and not math.isfinite(value):
         return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
     size = abs(value)
-    if value == int(value) and size < 1e15:
+    if isinstance(value, int) or (value == int(value) and size < 1e15):
         text = f"{int(value):,}"
     elif size >= 100:
         text = f"{value:,.0f}"
@@ -79,6 +79,20 @@ def moment(time: datetime) -> str:
 def short(ref: str) -> str:
     """Return a reference without its kind and namespace: ``dataset:nyc/weather`` is ``weather``."""
     return ref.split(":", 1)[-1].rsplit("/", 1)[-1]
+
+
+def odd_sentence(odd: Mapping[str, str]) -> str:
+    """Say which values of a column are written unlike all others; empty when there are none."""
+    if not odd:
+        return ""
+    named = ", ".join(f"`{value}` (as `{right}`)" for value, right in list(odd.items())[:3])
+    more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
+    return f"written unlike all other values: {named}{more}"
+
+
+def sentence_case(text: str) -> str:
+    """Begin with a capital; what follows, names among it, stays as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def elide(text: str, limit: int) -> str:

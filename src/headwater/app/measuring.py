@@ -1,0 +1,101 @@
+"""Lay two tables beside each other: cut both into windows or blocks, and measure each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from headwater.app.pieces import Cut, Piece
+from headwater.core.windows import Window
+from headwater.stats.profiling.links import WINDOW
+from headwater.stats.profiling.profile import known_values, profile_windows
+from headwater.stats.profiling.summaries import Summary, summarise
+
+_SUMMARISED = 1_000_000
+"""Rows from which the windows' metrics come from mergeable summaries: the same numbers, many times faster."""
+_UNIQUE = 0.99
+_WINDOWED = frozenset({"offset", "offset_wall", "min_hours", "mean_hours", "max_hours", "repeat_share"})
+Metrics = Mapping[str, Mapping[str, float]]
+"""Window key to metrics."""
+Fetch = Callable[[Sequence[Piece], int], list[tuple[Window, pl.DataFrame]]]
+"""Returns rows of some pieces, at most so many of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """Two tables beside each other.
+
+    Attributes:
+        old: The reference; of a table in an engine the columns alone.
+        new: The current table, likewise.
+        parts: Both in pieces.
+        whole: The reference summarised.
+        latest: The current table summarised on the same cells.
+        key: Columns that identify a row.
+        measured: What is measured of each piece; nothing where there is no band.
+        fetch: What fetches rows of pieces.
+        left_out: What was not looked at because it needs rows, for people; empty when nothing was.
+    """
+
+    old: pl.DataFrame
+    new: pl.DataFrame
+    parts: Cut
+    whole: Summary
+    latest: Summary
+    key: tuple[str, ...]
+    measured: Metrics
+    fetch: Fetch
+    left_out: str = ""
+
+
+def measure(parts: Cut, whole: Summary, key: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Measure every piece of two tables that are in hand."""
+    pieces = [*parts.reference, *parts.current]
+    if sum(piece.frame.height for piece in pieces) > _SUMMARISED:
+        found = {piece.window.key: summed(piece, whole, key) for piece in pieces}
+    else:
+        alike = same(parts.reference[0].frame.schema, parts.current[0].frame.schema)
+        marked = [
+            piece.frame.with_columns(pl.lit(piece.window.key).alias(WINDOW)).select(*alike, WINDOW) for piece in pieces
+        ]
+        known = known_values(pl.concat([piece.frame for piece in parts.reference]))
+        windows = [piece.window for piece in pieces]
+        found = profile_windows(pl.concat(marked, how="vertical_relaxed"), windows=windows, key=key, known=known)
+    return telling(found, whole, parts)
+
+
+def summed(piece: Piece, whole: Summary, key: Sequence[str]) -> dict[str, float]:
+    """Measure a piece by its summary; of what needs rows side by side, the duplicates of a key alone."""
+    found = summarise(piece.frame, like=whole).metrics(window=piece.window)
+    if key and piece.frame.height and set(key) <= set(piece.frame.columns):
+        found["duplicate_share"] = 1 - piece.frame.select(key).n_unique() / piece.frame.height
+    return found
+
+
+def telling(found: Metrics, whole: Summary, parts: Cut) -> dict[str, dict[str, float]]:
+    """Keep the metrics that say something: of an identifier, that it is there."""
+    identifiers = {
+        name for name, one in whole.columns.items()
+        if (one.distinct or 0) > _UNIQUE * max(one.count, 1) > 1
+        and (one.kind == "text" or (one.kind == "number" and not one.field.is_float))
+    }  # fmt: skip
+    return {
+        window: {metric: value for metric, value in values.items() if _tells(metric, identifiers, parts)}
+        for window, values in found.items()
+    }
+
+
+def same(old: Mapping[str, pl.DataType], new: Mapping[str, pl.DataType]) -> list[str]:
+    """Leave out columns whose type changed so that the two cannot be laid together: that is the schema's case."""
+    shared = [name for name in old if name in new]
+    return [name for name in shared if old[name] == new[name] or (old[name].is_numeric() and new[name].is_numeric())]
+
+
+def _tells(metric: str, identifiers: set[str], parts: Cut) -> bool:
+    """Tell whether a metric says anything: what needs whole windows does not in blocks, nor an identifier's mean."""
+    name, _, column = metric.partition(".")
+    if not parts.timed and name in _WINDOWED:
+        return False
+    return name in ("null_share", "nan_share") or column not in identifiers
