@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from headwater.stats.signatures.views import Floats, View
 
 _RIDGE = 1e-3
 _WORTH, _TOLD = 0.5, 0.85
+_WIDE = 100  # columns from which one fit has to do for all
 
 
 @dataclass(frozen=True)
@@ -41,20 +44,12 @@ class Consistency:
         given = np.isfinite(scaled)
         # Outliers would steer the fit; nulls say nothing and stand at the middle.
         scaled = np.clip(np.where(given, scaled, 0.0), -5, 5)
-        count = len(names)
-        weights = np.zeros((count, count))
-        explained = []
-        for place, name in enumerate(names):
-            rows = given[:, place]
-            design, target = scaled[rows], scaled[rows, place]
-            gram = design.T @ design
-            others = [index for index in range(count) if index != place]
-            square = gram[np.ix_(others, others)] + _RIDGE * len(design) * np.eye(count - 1)
-            solution = np.linalg.solve(square, gram[others, place])
-            residual = target - design[:, others] @ solution
-            if 1 - np.mean(residual**2) / max(np.mean(target**2), 1e-12) >= _WORTH:
-                weights[others, place] = solution
-                explained.append(name)
+        weights = _weights(scaled, given)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            left = _mean_square(scaled - scaled @ weights, given) / np.maximum(_mean_square(scaled, given), 1e-12)
+        told = 1 - left >= _WORTH
+        weights[:, ~told] = 0.0
+        explained = [name for name, there in zip(names, told, strict=True) if there]
         return cls(names, means, spreads, weights, explained) if explained else None
 
     def touches(self, columns: Collection[str] | None) -> bool:
@@ -95,6 +90,31 @@ class Consistency:
                 result[f"fit:{name}"] = float(abs(np.median(own)))
                 result[f"scatter:{name}"] = float(np.quantile(np.abs(own), 0.75))
         return result
+
+
+def _weights(scaled: Floats, given: npt.NDArray[np.bool_]) -> Floats:
+    """Return each column's ridge weights on the others, fitted on the rows in which it is given.
+
+    Columns given in the same rows share one inverse: by its blocks, column j of the inverse over minus its diagonal is
+    what a solution for j alone gives, at a cost that k columns would pay k times. Of a wide table all columns share one
+    even so, and their nulls stand at the middle.
+    """
+    count = scaled.shape[1]
+    weights = np.zeros((count, count))
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for place in range(count):
+        rows = given[:, place] if count <= _WIDE else np.ones(len(scaled), dtype=bool)
+        groups[rows.tobytes()].append(place)
+    for key, places in groups.items():
+        design = scaled[np.frombuffer(key, dtype=bool)]
+        precision = np.linalg.inv(design.T @ design + _RIDGE * len(design) * np.eye(count))
+        weights[:, places] = -precision[:, places] / precision[places, places]
+        weights[places, places] = 0.0
+    return weights
+
+
+def _mean_square(values: Floats, given: npt.NDArray[np.bool_]) -> Floats:
+    return cast(Floats, (np.where(given, values, 0.0) ** 2).sum(axis=0) / given.sum(axis=0))
 
 
 def _spread(matrix: Floats) -> Floats:
