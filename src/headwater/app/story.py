@@ -9,15 +9,17 @@ from typing import Any
 
 from headwater.app.closing import cleared
 from headwater.app.line import Line
-from headwater.app.remedying import plan_backfill
+from headwater.app.remembering import remembered
 from headwater.app.report.data import (
     AssetRow,
+    Book,
     Cell,
     Check,
     Cleared,
     Curve,
     Fact,
     IncidentStory,
+    Likeness,
     Lineage,
     Mark,
     Moment,
@@ -25,6 +27,7 @@ from headwater.app.report.data import (
     Touch,
 )
 from headwater.app.report.page import write
+from headwater.app.touching import touched
 from headwater.core.project import Model
 from headwater.core.records import Finding, Verdict
 from headwater.triage.incidents import Incident
@@ -159,6 +162,7 @@ def _run_at(line: Line, time: str, windows: Sequence[str]) -> str:
 
 def _incident(line: Line, incident: Incident, windows: Sequence[str]) -> IncidentStory:
     verdict = incident.verdict
+    told = remembered(line, incident)
     return IncidentStory(
         incident=incident.id,
         state=incident.state,
@@ -167,7 +171,7 @@ def _incident(line: Line, incident: Incident, windows: Sequence[str]) -> Inciden
         detected_window=incident.window,
         lineage=None if verdict is None or not verdict.chain else _lineage(line, verdict),
         curves=() if verdict is None else tuple(_culprit_curves(line, verdict, windows)),
-        dry_run=() if verdict is None else tuple(_touches(line, verdict)),
+        dry_run=() if verdict is None else tuple(_touches(line, incident, verdict)),
         applied=incident.remedy is not None,
         verification=tuple(_checks(line, incident)),
         signoffs=tuple((incident.signoffs or {}).values()),
@@ -176,7 +180,32 @@ def _incident(line: Line, incident: Incident, windows: Sequence[str]) -> Inciden
                    note=str(item["note"]))
             for item in incident.timeline
         ),
+        recurrence=_came_back(told["recurrence"]),
+        similar=tuple(_like(item) for item in told["similar"]),
+        book=None if told["runbook"] is None or not incident.active
+        else Book(title=told["runbook"]["title"], steps=tuple(told["runbook"]["steps"])),
     )  # fmt: skip
+
+
+def _came_back(again: Mapping[str, Any] | None) -> str:
+    if again is None:
+        return ""
+    return (
+        f"{again['last']} was closed {str(again['closed'])[:10]}; this is time {again['times']}: {again['prevention']}."
+    )
+
+
+def _like(item: Mapping[str, Any]) -> Likeness:
+    return Likeness(
+        incident=item["incident"],
+        likeness=item["likeness"],
+        alike_in=tuple(name for name, part in item["parts"].items() if part >= 0.5),
+        subject=item["subject"],
+        fault=item["fault"],
+        window=item["window"],
+        remedy=item["remedy"],
+        held=item["held"],
+    )
 
 
 def _headline(line: Line, incident: Incident) -> str:
@@ -236,15 +265,30 @@ def _name(ref: str) -> str:
     return ref.rsplit("/", 1)[-1]
 
 
-def _touches(line: Line, verdict: Verdict) -> list[Touch]:
+def _touches(line: Line, incident: Incident, verdict: Verdict) -> list[Touch]:
+    """What the remedy writes, or wrote when it was applied, and what it leaves."""
     remedy = verdict.remedy
-    if remedy is None or remedy.action not in ("repair", "rollback_code") or not remedy.windows:
+    if remedy is None:
         return []
-    name = str(remedy.parameters.get("asset", ""))
-    if name not in line.assets or line.assets[name].layer in ("served", "prediction"):
-        return []
-    plan = plan_backfill(line, {name: remedy.windows})
-    return [Touch(ref=line.ref(item), windows=len(keys)) for item, keys in plan.windows.items()]
+    told = touched(line, remedy)
+    until = _applied(line, incident) if incident.remedy is not None else "~"
+    found = []
+    for item, note in (*((one, "") for one in told["datasets"]), *((one, "stays as it was") for one in told["logs"])):
+        keys = [key for key in item["windows"] if key < until]
+        if keys:
+            rows = item["rows"] if len(keys) == len(item["windows"]) else None
+            found.append(Touch(ref=item["dataset"], windows=len(keys), rows=rows, note=note))
+    found += [Touch(ref=item["dataset"], note=f"held {window_span(item)}") for item in told["held"]]
+    found += [Touch(ref=item["deployment"], note=f"loads {', '.join(item['parts'])}") for item in told["deployments"]
+              if item["parts"]]  # fmt: skip
+    found += [Touch(ref=item["model"], note=f"trained on {len(item['windows'])} of these windows: train it again")
+              for item in told["trained"]]  # fmt: skip
+    return found
+
+
+def window_span(item: Mapping[str, str]) -> str:
+    """Write a range of windows."""
+    return item["first"] if item["first"] == item["last"] else f"{item['first']} to {item['last']}"
 
 
 def _checks(line: Line, incident: Incident) -> list[Check]:

@@ -13,7 +13,7 @@ from headwater.triage.payoffs import AS_IT_IS, Payoffs
 from headwater.triage.posterior import Posterior
 from headwater.triage.replay import Plan
 from headwater.triage.suspects import Weighed
-from headwater.triage.vetoes import failing, retraining, unfit, worse
+from headwater.triage.vetoes import failing, percent, retraining, unfit, worse
 
 AUTOMATIC = 0.9
 """A remedy may run by itself only above this confidence, and only when it is reversible."""
@@ -157,7 +157,8 @@ class _Weighing:
         """Measure what an act gains if its cause is true, and say what forbids it."""
         option = Option(action=act.action, target=act.target, probability=_round(chance), reversible=act.reversible)
         if act.action == "hold":
-            return replace(option, gain=0.0, unit=self.unit, veto=_unlikely(chance))
+            culprit = item is self.considered[0][0]  # to wait is always possible
+            return replace(option, gain=0.0, unit=self.unit, veto="" if culprit else _unlikely(chance))
         if item.plan is None:
             return replace(option, veto=_unlikely(chance))
         paid = self.payoffs.of(item.asset, item.asset)
@@ -207,7 +208,7 @@ def _unlikely(chance: float) -> str:
 
 
 def _needless(beliefs: Beliefs) -> str:
-    return f"an asset failed with a probability of {beliefs.failed:.0%}" if beliefs.failed > LIKELY else ""
+    return f"an asset failed with a probability of {percent(beliefs.failed)}" if beliefs.failed > LIKELY else ""
 
 
 def _idle(action: Action, target: str, chance: float, measure: str, veto: str = "") -> Option:

@@ -23,7 +23,14 @@ _WINDOWS = 3
 
 def retraining(failed: float) -> str:
     """Say why nothing is to be trained now; ``failed`` is the probability that some asset failed."""
-    return "" if failed <= RETRAINING else f"some asset failed with a probability of {failed:.0%}: it would be learned"
+    if failed <= RETRAINING:
+        return ""
+    return f"some asset failed with a probability of {percent(failed)}: it would be learned"
+
+
+def percent(probability: float) -> str:
+    """Write a probability so that it never rounds up to certainty."""
+    return "over 99 %" if 0.995 <= probability < 1 else f"{probability:.0%}"
 
 
 def unfit(case: Case, asset: str, plan: Plan) -> str:

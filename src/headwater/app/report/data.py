@@ -140,11 +140,34 @@ class Cleared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Likeness:
+    """An earlier incident like this one: in what they are alike, what was done then and whether it ``held``."""
+
+    incident: str
+    likeness: float
+    alike_in: tuple[str, ...]
+    subject: str
+    fault: str
+    window: str
+    remedy: str
+    held: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """The runbook of a fault, with the incident's names filled in."""
+
+    title: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentStory:
     """One incident with everything that is known about it.
 
     ``verdict`` is None until triage has judged. ``headline`` replaces the sentence composed from the verdict.
     ``evidence`` defaults to the verdict's chain. ``applied`` says that the remedy was carried out, not only planned.
+    ``recurrence`` says that it came back, and why the check of last time did not stop it; empty when it did not.
     """
 
     incident: str
@@ -161,6 +184,9 @@ class IncidentStory:
     signoffs: tuple[Signoff, ...] = ()
     timeline: tuple[Moment, ...] = ()
     facts: tuple[Fact, ...] = ()
+    recurrence: str = ""
+    similar: tuple[Likeness, ...] = ()
+    book: Book | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

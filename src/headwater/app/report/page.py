@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from headwater.app.report import sections
+from headwater.app.report import acts, sections
 from headwater.app.report.curves import curves
 from headwater.app.report.data import Fact, IncidentStory, Report
 from headwater.app.report.lineage import path_graph
@@ -301,6 +301,9 @@ def incident(story: IncidentStory, index: int, several: bool) -> Markup:
     if verdict is not None:
         parts.append(panel(sections.suspects(verdict)))
         parts.append(panel(sections.remedy(story)))
+        parts.append(panel(acts.options(verdict)))
+        parts.append(panel(acts.memory(story)))
+        parts.append(panel(acts.runbook(story)))
         parts.append(aside([sections.prevention(verdict, story.applied), sections.timeline(story)]))
     else:
         parts.append(panel(sections.timeline(story)))
