@@ -60,7 +60,8 @@ def _both_cuts(case: Case, time: str, move: float, columns: list[str], calendars
         parameters |= {"calendar": calendars, "source": time, "zone_hours": zone_hours(case.window)}
     repair = Repair("time_shift", "time_offset", parameters)
     with_calendar = " and its calendar columns" if calendars else ""
-    text = f"`{'`, `'.join(columns)}`{with_calendar} are {_hours(-move)}"
+    verb = "are" if len(columns) > 1 or with_calendar else "is"
+    text = f"`{'`, `'.join(columns)}`{with_calendar} {verb} {_hours(-move)}"
     if leaving < 0.01:
         yield Candidate(repair, f"{text}; {_share(case, time):.0%} of the rows lie outside of the window", cost=1)
     if leaving > 0 and not outside and abs(move) < 24:
@@ -190,8 +191,10 @@ def _calendars_only(case: Case, time: str, broken: Sequence[Calendar]) -> Iterat
     moves = {move for one in broken for move in _gap(case, one, case.view.time(time))}
     if moves:
         move = min(moves, key=abs)
-        text = f"`{'`, `'.join(names)}` are {_hours(move)} against `{time}`"
+        verb = "are" if len(names) > 1 else "is"
+        text = f"`{'`, `'.join(names)}` {verb} {_hours(move)} against `{time}`"
         yield Candidate(Repair("calendar", "time_offset", parameters), text, cost=1 + len(names))
     share = max(case.value(f"calendar:{name}") for name in names)
-    text = f"`{'`, `'.join(names)}` no longer follow from `{time}` in {share:.0%} of the rows"
+    verb = "follow" if len(names) > 1 else "follows"
+    text = f"`{'`, `'.join(names)}` no longer {verb} from `{time}` in {share:.0%} of the rows"
     yield Candidate(Repair("calendar", "dependency", parameters), text, cost=2 + len(names), prior=0.9)
