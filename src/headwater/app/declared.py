@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from fnmatch import fnmatchcase
+from numbers import Real
 
 import polars as pl
 
@@ -36,26 +38,35 @@ def _window(line: Line, name: str, frame: pl.DataFrame, window: Window, watches:
     values: dict[str, object] = {}
     time = line.services.clock.now()
     for watch in watches:
+        failed = ""
         try:
-            values |= {
-                f"{watch.name}{segment}": number
-                for segment, rows in _segments(watch, frame)
-                if (number := _measured(line, watch, rows, window)) is not None
-            }
-        except OutsideError:
-            raise
-        except Exception as error:
-            said = error.message if isinstance(error, HeadwaterError) else f"{type(error).__name__}: {error}"
+            for segment, rows in _segments(watch, frame):
+                try:
+                    number = _measured(line, watch, rows, window)
+                except OutsideError:
+                    raise
+                except (Exception, SystemExit) as error:
+                    failed = failed or _told(error)
+                    continue
+                if number is not None:
+                    values[f"{watch.name}{segment}"] = number
+        except UnknownName as error:
+            failed = _told(error)
+        if failed:
             yield Evidence(
                 type="unmeasured",
                 subject=line.ref(name),
                 window=window.key,
-                values={"metric": watch.name, "error": f"monitor `{watch.name}` cannot be measured: {said}"},
+                values={"metric": watch.name, "error": f"monitor `{watch.name}` cannot be measured: {failed}"},
                 time=time,
             )
     if values:
         values["rules"] = {watch.name: _rule(watch) for watch in watches}
         yield Evidence(type="watch", subject=line.ref(name), window=window.key, values=values, time=time)
+
+
+def _told(error: BaseException) -> str:
+    return error.message if isinstance(error, HeadwaterError) else f"{type(error).__name__}: {error}"
 
 
 def _segments(watch: Watch, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -74,12 +85,13 @@ def _measured(line: Line, watch: Watch, frame: pl.DataFrame, window: Window) -> 
         asset = line.assets[watch.dataset]
         values, shares = known(line, asset), followed([watch.metric])
         return profile(frame, window=window, key=asset.key, known=values, frequent=shares).get(watch.metric)
-    value = watch.measure(frame)
+    value = watch.measure(frame.clone())  # it may change what it is given, which others are still to see
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
         raise ProjectInvalid(f"it returned {type(value).__name__}, not a number")
-    return float(value) if math.isfinite(value) else None
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 def _rule(watch: Watch) -> dict[str, object]:

@@ -1,7 +1,10 @@
 """What a project declares is watched in every window; what it mutes wakes nobody."""
 
+import sys
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -87,8 +90,10 @@ def test_an_alarm_of_a_watch_opens_an_incident_and_the_line_goes_on(tmp_path):
         (lambda orders: orders["nothing"].sum(), "nothing"),
         (lambda orders: "many", "returned str, not a number"),
         (lambda orders: 1 / 0, "ZeroDivisionError"),
+        (lambda orders: 10**400, "OverflowError"),
+        (lambda orders: sys.exit("enough"), "SystemExit: enough"),
     ],
-    ids=["no column", "no number", "an error"],
+    ids=["no column", "no number", "an error", "too large", "an exit"],
 )
 def test_a_watch_that_cannot_be_measured_says_so(tmp_path, measure, said):
     project = shop()
@@ -102,6 +107,34 @@ def test_nothing_is_found_where_nothing_can_be_measured(tmp_path):
     project.monitor("orders", lambda orders: None, name="absent", high=0)
     project.monitor("orders", lambda orders: float("nan"), name="undefined", high=0)
     assert [item for item in ran(project, tmp_path) if item.monitor in ("watch", "unmeasured")] == []
+
+
+@pytest.mark.parametrize("number", [np.float32(7), np.int64(7), Decimal(7)], ids=["float32", "int64", "decimal"])
+def test_numbers_of_every_library_are_numbers(tmp_path, number):
+    project = shop()
+    project.monitor("orders", lambda orders: number, name="seven", low=8)
+    assert [item.value for item in ran(project, tmp_path) if item.monitor in ("watch", "unmeasured")] == [7.0]
+
+
+def test_a_segment_that_cannot_be_measured_leaves_the_others(tmp_path):
+    project = shop()
+    project.monitor("orders", lambda rows: 1 / (rows["country"][0] != "PL"), name="odd", by="country", high=0)
+    found = [(item.monitor, item.metric) for item in ran(project, tmp_path) if item.metric.startswith("odd")]
+    assert sorted(found) == [("unmeasured", "odd"), ("watch", "odd[DE]")]
+
+
+def test_what_a_watch_does_to_its_rows_no_other_sees(tmp_path):
+    project = shop()
+
+    def careless(orders):
+        orders[0, "amount"] = 1e9
+        return len(orders.drop_in_place("country"))
+
+    project.monitor("orders", careless, name="careless", high=0)
+    project.monitor("orders", lambda orders: orders["amount"].max() + orders["country"].len(), name="later", low=1e6)
+    found = [(item.monitor, item.metric) for item in ran(project, tmp_path) if item.metric in ("careless", "later")]
+    assert sorted(found) == [("watch", "careless"), ("watch", "later")]
+    assert not [item for item in ran(project, tmp_path / "again") if item.metric == "q95.amount"]
 
 
 def test_muted_metrics_wake_nobody_and_others_still_do(tmp_path):
