@@ -264,7 +264,7 @@ def layout(assets: int) -> tuple[int, int]:
     """
     fitting = [blocks for blocks in range(1, assets // PER_BLOCK + 1) if _size(blocks, assets) <= assets]
     if not fitting:
-        raise UsageError(f"{assets} assets are too few for a lineage", hint="13 or more make one")
+        raise UsageError(f"{assets} assets are too few for a lineage", hint="12 or more make one")
     return fitting[-1], assets - _size(fitting[-1], assets)
 
 
