@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from headwater.adapters.engine_columns import field_of, stored
 from headwater.adapters.engine_summaries import summarise_windows
 from headwater.core.windows import Calendar
+from headwater.stats.profiling.mixes import frequent_in
 from headwater.stats.profiling.summaries import Summary
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class EngineWindows:
         self, keys: Sequence[str], *, like: Summary, columns: Sequence[str], key: Sequence[str]
     ) -> Iterator[tuple[str, dict[str, float]]]:
         """Yield the metrics of some windows, made in the engine: those of `Summary.metrics`, and a key's duplicates."""
+        frequent = frequent_in(like.columns)
         for at in range(0, len(keys), _TOGETHER):
             chosen = keys[at : at + _TOGETHER]
             part = self._between(chosen[0], chosen[-1])
@@ -59,7 +61,8 @@ class EngineWindows:
             twice = self._duplicates(part, key)
             for start, summary in made.items():
                 if (name := self._key(start)) in chosen:
-                    yield name, summary.metrics(window=self.calendar.window(name)) | twice.get(start, {})
+                    window = self.calendar.window(name)
+                    yield name, summary.metrics(window=window, frequent=frequent) | twice.get(start, {})
 
     def rows(self, keys: Sequence[str], columns: Sequence[str], most: int) -> dict[str, pl.DataFrame]:
         """Fetch a random sample of the rows of some neighbouring windows, of each about the same share.

@@ -10,6 +10,7 @@ import polars as pl
 from headwater.app.pieces import Cut, Piece
 from headwater.core.windows import Window
 from headwater.stats.profiling.links import WINDOW
+from headwater.stats.profiling.mixes import frequent_in, stamped
 from headwater.stats.profiling.profile import known_values, profile_windows
 from headwater.stats.profiling.summaries import Summary, summarise
 
@@ -62,27 +63,29 @@ def measure(parts: Cut, whole: Summary, key: Sequence[str]) -> dict[str, dict[st
         ]
         known = known_values(pl.concat([piece.frame for piece in parts.reference]))
         windows = [piece.window for piece in pieces]
-        found = profile_windows(pl.concat(marked, how="vertical_relaxed"), windows=windows, key=key, known=known)
+        rows, frequent = pl.concat(marked, how="vertical_relaxed"), frequent_in(whole.columns)
+        found = profile_windows(rows, windows=windows, key=key, known=known, frequent=frequent)
     return telling(found, whole, parts)
 
 
 def summed(piece: Piece, whole: Summary, key: Sequence[str]) -> dict[str, float]:
     """Measure a piece by its summary; of what needs rows side by side, the duplicates of a key alone."""
-    found = summarise(piece.frame, like=whole).metrics(window=piece.window)
+    found = summarise(piece.frame, like=whole).metrics(window=piece.window, frequent=frequent_in(whole.columns))
     if key and piece.frame.height and set(key) <= set(piece.frame.columns):
         found["duplicate_share"] = 1 - piece.frame.select(key).n_unique() / piece.frame.height
     return found
 
 
 def telling(found: Metrics, whole: Summary, parts: Cut) -> dict[str, dict[str, float]]:
-    """Keep the metrics that say something: of an identifier, that it is there."""
+    """Keep the metrics that say something: of an identifier, that it is there, of a stamp of the window no shares."""
+    stamps = stamped([found[piece.window.key] for piece in parts.reference if piece.window.key in found])
     identifiers = {
         name for name, one in whole.columns.items()
         if (one.distinct or 0) > _UNIQUE * max(one.count, 1) > 1
         and (one.kind == "text" or (one.kind == "number" and not one.field.is_float))
     }  # fmt: skip
     return {
-        window: {metric: value for metric, value in values.items() if _tells(metric, identifiers, parts)}
+        window: {metric: value for metric, value in values.items() if _tells(metric, identifiers, stamps, parts)}
         for window, values in found.items()
     }
 
@@ -93,9 +96,11 @@ def same(old: Mapping[str, pl.DataType], new: Mapping[str, pl.DataType]) -> list
     return [name for name in shared if old[name] == new[name] or (old[name].is_numeric() and new[name].is_numeric())]
 
 
-def _tells(metric: str, identifiers: set[str], parts: Cut) -> bool:
+def _tells(metric: str, identifiers: set[str], stamps: set[str], parts: Cut) -> bool:
     """Tell whether a metric says anything: what needs whole windows does not in blocks, nor an identifier's mean."""
     name, _, column = metric.partition(".")
     if not parts.timed and name in _WINDOWED:
+        return False
+    if metric.startswith("share[") and column in stamps:
         return False
     return name in ("null_share", "nan_share") or column not in identifiers

@@ -52,6 +52,7 @@ def test_what_did_not_change_is_left_alone(seed, time):
 
 
 FAULTS = {
+    "default": (pl.lit(0.0).alias("amount"), "amount", "default fill"),
     "unit": (pl.col("amount") * 100, "amount", "unit"),
     "nulls": (pl.when(pl.col("items") > 2).then(None).otherwise(pl.col("items")).alias("items"), "items", "null burst"),
     "recode": (pl.col("country").replace({"DE": "Germany"}), "country", "enum recode"),
@@ -65,6 +66,13 @@ def test_what_broke_is_told_by_column_and_named(name, time):
     found = compared(NEW.with_columns(change), time=time)
     assert [item.column for item in found.alarms] == [column]
     assert fault.replace(" ", "_") in {item.fault for item in found.diagnoses}
+
+
+def test_a_mix_that_moved_between_known_values_is_told_as_such():
+    moved = pl.when((pl.col("country") == "DE") & (pl.col("order") % 5 > 0)).then(pl.lit("FR"))
+    (change,) = compared(NEW.with_columns(moved.otherwise(pl.col("country")).alias("country"))).changes
+    assert change.column == "country"
+    assert change.metric in ("share[DE].country", "share[FR].country")
 
 
 def test_rows_that_were_loaded_twice_are_found_by_their_key():

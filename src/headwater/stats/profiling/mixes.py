@@ -79,21 +79,27 @@ def frequent_values(frame: pl.DataFrame) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def frequent_in(
-    columns: Mapping[str, ColumnSummary], windows: Sequence[Mapping[str, ColumnSummary]]
-) -> dict[str, tuple[str, ...]]:
-    """Choose the same values from a summary of past rows and those of its windows."""
-    found = {}
+def frequent_in(columns: Mapping[str, ColumnSummary]) -> dict[str, tuple[str, ...]]:
+    """Choose the same values from the summary of past rows; stamps are not told apart (see `stamped`)."""
+    found: dict[str, tuple[str, ...]] = {}
     for name, column in columns.items():
         whole = column.kind == "number" and not column.field.is_float and column.field.factor == 1
         most = _MOST_TEXTS if column.kind == "text" else _MOST_NUMBERS if whole else 0
-        if not 2 <= (column.distinct or 0) <= most:
-            continue
-        single = sum((one[name].distinct or 0) <= 1 for one in windows)
-        kept = [str(value) for value, times in column.top[:FOLLOWED] if times >= _LEAST_SHARE * column.count]
-        if kept and single < _STAMPED * max(len(windows), 1):
-            found[name] = tuple(kept)
+        if 2 <= (column.distinct or 0) <= most:
+            kept = [str(value) for value, times in column.top[:FOLLOWED] if times >= _LEAST_SHARE * column.count]
+            found |= {name: tuple(kept)} if kept else {}
     return found
+
+
+def stamped(windows: Sequence[Mapping[str, float]]) -> set[str]:
+    """Return the columns that hold one value in nearly every window, by the windows' metrics."""
+    single: dict[str, int] = {}
+    for values in windows:
+        for metric, value in values.items():
+            name, _, column = metric.partition(".")
+            if (name == "distinct" and value <= 1) or (name == "max" and value == values.get(f"min.{column}")):
+                single[column] = single.get(column, 0) + 1
+    return {column for column, times in single.items() if times >= _STAMPED * len(windows)}
 
 
 def _most(dtype: Any) -> int:
