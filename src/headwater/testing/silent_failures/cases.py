@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -70,7 +71,7 @@ class Size:
 
     onsets: int = 6
     rounds: int = 4
-    faults: int = 0
+    faults: int = 130
     worlds: int = 3
     doubles: float = 0.1
     controls: float = 0.4
@@ -102,7 +103,7 @@ def plan(entry: Entry, size: Size, seed: int = 0) -> list[Planned]:
         found.append(_one(entry, "double", _pair(entry, place, seed), place, onsets, size, seed))
     for fault in entry.worlds:
         found += [_one(entry, "world", (fault,), again, onsets, size, seed) for again in range(size.worlds)]
-    wanted = round(len(found) * size.controls / (1 - size.controls))
+    wanted = math.ceil(len(found) * size.controls / (1 - size.controls))
     if entry.decoys:
         found += [_one(entry, "decoy", (), place, onsets, size, seed) for place in range(wanted)]
     return found
