@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -18,10 +19,15 @@ from headwater.core.watches import Watch
 from headwater.core.windows import Window
 from headwater.dataops.delivery import Delivery
 from headwater.stats.profiling.mixes import followed
-from headwater.stats.profiling.profile import profile
+from headwater.stats.profiling.profile import QUANTILES, profile
 
 SEGMENTS = 50
 """Values of a column that are watched for themselves: the most frequent ones."""
+_OF_TABLES = frozenset({"rows", "duplicate_share"})
+_SHARES = frozenset({"null_share", "nan_share", "zero_share", "true_share", "top_share", "unseen_share"})
+_NUMBERS = frozenset({"mean", "std", "min", "max", *QUANTILES, "distinct", "length_mean"})
+_TIMES = frozenset({"min_hours", "mean_hours", "max_hours", "offset", "offset_wall"})
+_OF_COLUMNS = _SHARES | _NUMBERS | _TIMES
 
 
 def watched(line: Line, name: str, delivery: Delivery, delivered: Mapping[str, Delivery]) -> Iterable[Evidence]:
@@ -74,7 +80,7 @@ def _segments(watch: Watch, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataF
         yield "", frame
         return
     if watch.by not in frame.columns:
-        raise UnknownName.of("column", watch.by, frame.columns)
+        raise UnknownName.column(watch.by, frame.columns)
     counts = frame[watch.by].drop_nulls().value_counts(sort=True)[:SEGMENTS]
     for value in counts[watch.by].to_list():
         yield f"[{value}]", frame.filter(pl.col(watch.by) == value)
@@ -83,6 +89,7 @@ def _segments(watch: Watch, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataF
 def _measured(line: Line, watch: Watch, frame: pl.DataFrame, window: Window) -> float | None:
     if watch.measure is None:
         asset = line.assets[watch.dataset]
+        _check(watch.metric, frame.columns)
         values, shares = known(line, asset), followed([watch.metric])
         return profile(frame, window=window, key=asset.key, known=values, frequent=shares).get(watch.metric)
     value = watch.measure(frame.clone())  # it may change what it is given, which others are still to see
@@ -92,6 +99,22 @@ def _measured(line: Line, watch: Watch, frame: pl.DataFrame, window: Window) -> 
         raise ProjectInvalid(f"it returned {type(value).__name__}, not a number")
     number = float(value)
     return number if math.isfinite(number) else None
+
+
+def _check(metric: str, columns: Sequence[str]) -> None:
+    """Refuse a metric that no window will ever have: a monitor that is mistyped must not look like one that is calm."""
+    name, _, column = metric.partition("].") if metric.startswith("share[") else metric.partition(".")
+    if name not in _OF_TABLES and name not in _OF_COLUMNS and not metric.startswith("share["):
+        known = sorted({*_OF_TABLES, *_OF_COLUMNS})
+        near = difflib.get_close_matches(name, known, n=1)
+        raise UnknownName(f"there is no metric `{name}` to declare", hint=f"known: {', '.join(near or known)}")
+    if name in _OF_TABLES:
+        if column:
+            raise UnknownName(f"`{name}` is of the table and has no column `{column}`")
+    elif not column:
+        raise UnknownName(f"`{name}` of which column?", hint=f"for example {name}.{columns[0]}")
+    elif column not in columns and name not in ("offset", "offset_wall"):
+        raise UnknownName.column(column, columns)
 
 
 def _rule(watch: Watch) -> dict[str, object]:

@@ -134,13 +134,18 @@ def _listed(case: Case, item: Weighed, chance: float) -> Suspect:
     )
 
 
+def _owned(owner: str, side: str) -> str:
+    """Name the owner with the side, which stands in for an owner that no contract names."""
+    return f"the {owner}" if owner == f"{side} side" else f"{owner} ({side} side)"
+
+
 def _named(case: Case, culprit: Weighed, beliefs: Beliefs, common: dict[str, Any], keep: Keep) -> Verdict:
     priced = effect(case, culprit.plan)
     remedy = choose(case, culprit, beliefs)
     start = culprit.since or case.windows[0]
     text = (
         f"{culprit.subject(case)} failed from window {start}: {culprit.reason}. "
-        f"It belongs to {case.owner(culprit.asset)} ({case.side(culprit.asset)} side)."
+        f"It belongs to {_owned(case.owner(culprit.asset), case.side(culprit.asset))}."
     )
     return Verdict(
         status="named",

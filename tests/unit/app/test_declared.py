@@ -167,3 +167,29 @@ def test_declarations_are_checked_where_they_are_made():
         project.monitor("ordres", metric="rows")
     with pytest.raises(UnknownName):
         project.mute("ordres", "*")
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("null_share.amuont", "no column `amuont`"),
+        ("nul_share.amount", "no metric `nul_share`"),
+        ("null_share", "of which column"),
+        ("rows.amount", "no column"),
+        ("key_match.customers", "no metric `key_match`"),
+    ],
+)
+def test_a_metric_that_can_never_be_there_is_an_alarm_of_its_own(tmp_path, metric, said):
+    project = shop()
+    project.monitor("orders", metric=metric, high=0.1)
+    [found] = [item for item in ran(project, tmp_path) if item.monitor == "unmeasured"]
+    assert said in found.detail
+
+
+@pytest.mark.parametrize(
+    "metric", ["rows", "null_share.amount", "mean.country", "share[DE].country", "unseen_share.order"]
+)
+def test_a_metric_that_is_not_defined_for_a_window_says_nothing(tmp_path, metric):
+    project = shop()
+    project.monitor("orders", metric=metric, low=-1)
+    assert [item for item in ran(project, tmp_path) if item.monitor == "unmeasured"] == []
