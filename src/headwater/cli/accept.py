@@ -7,7 +7,7 @@ import click
 from headwater.cli import options, screen
 
 
-@click.command("accept")
+@click.command("accept", short_help="Accept what SUBJECT shows now as its new normal.")
 @click.argument("subject")
 @click.option("--metric", metavar="M", default="", help="One metric, or a column for all of its metrics; else all.")
 @click.option("--from", "first", metavar="D", help="Where the new level begins; else where its alarms began.")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@click.command("arrivals")
+@click.command("arrivals", short_help="Say what should have arrived and has not.")
 @click.option("--record", is_flag=True, help="Record what is new, and open incidents for its alarms.")
 @options.project
 @options.as_json

@@ -10,7 +10,7 @@ from headwater.cli.profile import names, plainly
 BAD = 1
 
 
-@click.command("compare")
+@click.command("compare", short_help="Tell how a table differs from an older one.")
 @click.argument("reference", metavar="REFERENCE")
 @click.argument("current", metavar="CURRENT")
 @click.option("--time", metavar="COLUMN", help="A date or time column; both are cut into its days or hours.")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@click.command("datasets")
+@click.command("datasets", short_help="List the datasets and whether each is fresh.")
 @options.project
 @options.as_json
 def command(project: str | None, as_json: bool) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@click.command("profile")
+@click.command("profile", short_help="Show what a table in a file holds, column by column.")
 @click.argument("table", metavar="TABLE")
 @click.option("--columns", metavar="A,B", help="Columns to look at; all unless said otherwise.")
 @click.option("--html", metavar="FILE", help="Draw it on a page.")

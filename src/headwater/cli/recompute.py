@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@click.command("recompute")
+@click.command("recompute", short_help="Compute recorded numbers again and compare.")
 @click.argument("record", metavar="ID")
 @click.argument("value", required=False)
 @options.project

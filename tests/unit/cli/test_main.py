@@ -129,3 +129,9 @@ def test_version_and_help_are_fine(capsys) -> None:  # type: ignore[no-untyped-d
     assert door.attempt(["--version"]) == 0
     assert door.attempt(["run", "--help"]) == 0
     assert door.attempt([]) == 2 or "Usage" in capsys.readouterr().out
+
+
+def test_the_list_of_commands_cuts_no_sentence_off(capsys: pytest.CaptureFixture[str]) -> None:
+    assert door.attempt(["--help"]) == 0
+    listed = capsys.readouterr().out.partition("Commands:")[2]
+    assert "profile" in listed and "..." not in listed

@@ -43,7 +43,11 @@ class _Announcement(event.Listener):
         ours = getattr(event.data["dispatcher"].py_func, "__module__", "").startswith(_ROOM)
         if ours and not self.told:
             self.told = True
-            print("headwater: compiling the summary kernels, once for this machine ...", file=sys.stderr, flush=True)
+            print(
+                "headwater: compiling what this kind of column needs, kept for the next time ...",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def on_end(self, event: event.Event) -> None:
         """Nothing follows."""
