@@ -29,7 +29,7 @@ def detached(frame: pl.DataFrame) -> pl.DataFrame:
     lent = [series for series in frame.iter_columns() if _lendable(series.dtype)]
     if not lent or not frame.height:
         return frame
-    part = pl.DataFrame(lent)
+    part = pl.DataFrame({series.name: series for series in lent})  # in a list, one without a name would get one
     # Polars copies when two parts that hold rows become one; of a single part it would give the same memory back.
     own = pl.concat([part, part.head(1)], rechunk=True).head(frame.height)
     return frame.with_columns(*own.iter_columns())

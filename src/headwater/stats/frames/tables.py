@@ -79,8 +79,8 @@ def _unique(frame: pl.DataFrame, keys: Sequence[str]) -> bool:
 def _pair(
     observed: pl.DataFrame, expected: pl.DataFrame, keys: list[str]
 ) -> tuple[pl.DataFrame, pl.DataFrame, int, int]:
-    both = [_alike(observed[name], expected[name]) or (observed[name], expected[name]) for name in keys]
-    left, right = pl.DataFrame([pair[0] for pair in both]), pl.DataFrame([pair[1] for pair in both])
+    both = {name: _alike(observed[name], expected[name]) or (observed[name], expected[name]) for name in keys}
+    left, right = (pl.DataFrame({name: pair[side] for name, pair in both.items()}) for side in (0, 1))
     if left.equals(right):
         return observed, expected, 0, 0
     try:

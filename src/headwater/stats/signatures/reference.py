@@ -210,11 +210,11 @@ def _is_naive_local(reference: Reference, frames: list[pl.DataFrame]) -> bool:
 
 
 def _aligned(frame: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    columns = []
+    columns = {}
     for name, dtype in schema.items():
         if name not in frame.columns:
-            columns.append(pl.Series(name, [None] * frame.height, dtype=dtype))
+            columns[name] = pl.Series(name, [None] * frame.height, dtype=dtype)
             continue
         series = frame.get_column(name)
-        columns.append(series if series.dtype == dtype else series.cast(dtype, strict=False))
+        columns[name] = series if series.dtype == dtype else series.cast(dtype, strict=False)
     return pl.DataFrame(columns)

@@ -115,7 +115,7 @@ class View:
         changed: Collection[str] = (),
     ) -> View:
         """Align a frame with a schema; arrays of columns that did not change are taken over from ``sharing``."""
-        columns = []
+        columns = {}
         for name, dtype in schema.items():
             if name not in frame.columns:
                 continue
@@ -126,7 +126,7 @@ class View:
                 continue
             # Numbers keep their own type: cutting floats to integers would hide what happened to them.
             same = series.dtype == dtype or kind_of(dtype) == "number"
-            columns.append(series if same else series.cast(dtype, strict=False))
+            columns[name] = series if same else series.cast(dtype, strict=False)
         kept: dict[str, Any] = {}
         if sharing is not None and sharing.frame.height == frame.height:
             # What was made of all columns together ends in "\0" and is not shared.

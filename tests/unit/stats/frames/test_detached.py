@@ -20,6 +20,10 @@ def test_whoever_fills_the_array_again_changes_nothing(dtype, shape):
     assert own.rows() == before
 
 
+def test_a_column_without_a_name_stays_the_only_one():
+    assert detached(pl.DataFrame({"": np.arange(3), "x": [1, 2, 3]})).columns == ["", "x"]
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(frame=dataframes(max_cols=4, max_size=6, allow_null=True))
 def test_the_frame_is_the_same(frame):

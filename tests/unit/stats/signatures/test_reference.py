@@ -3,6 +3,7 @@ import pytest
 
 from headwater.core.errors import DataError
 from headwater.stats.signatures.reference import Reference
+from headwater.stats.signatures.signatures import diagnose
 from unit.stats.feeds import day, orders, products, readings
 
 
@@ -11,6 +12,14 @@ def test_no_rows_is_no_reference() -> None:
         Reference.learn([])
     with pytest.raises(DataError):
         Reference.learn([(day(0), orders(0).head(0))], time="placed_at")
+
+
+def test_a_column_without_a_name_is_learned_and_named() -> None:
+    frames = [(day(p), readings(p).rename({"temperature": ""})) for p in range(28)]
+    reference = Reference.learn(frames, time="read_at")
+    cold = readings(28).rename({"temperature": ""}).with_columns((pl.col("") - 32) / 1.8)
+    [found, *_] = diagnose(cold, reference, window=day(28))
+    assert (found.fault, found.column) == ("unit", "")
 
 
 def test_relations_are_learned() -> None:
