@@ -69,11 +69,18 @@ def rows_of(source: str | Path, *, delta: bool = False) -> int:
 def _batches(
     opened: Callable[[], pl.LazyFrame], columns: Sequence[str] | None, rows: int, name: str
 ) -> Iterator[pl.DataFrame]:
+    import polars as pl
+
     with _reading(name):
         frame = opened()
         chosen = frame if columns is None else frame.select(columns)
         # Polars reads ahead a few batches and then waits, so that memory stays bounded and decoding goes on meanwhile.
-        yield from chosen.collect_batches(chunk_size=rows, maintain_order=True)
+        empty = True
+        for part in chosen.collect_batches(chunk_size=rows, maintain_order=True):
+            empty = False
+            yield part
+        if empty:
+            yield pl.DataFrame(schema=chosen.collect_schema())
 
 
 @contextmanager

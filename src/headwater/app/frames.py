@@ -72,7 +72,7 @@ def _framed(data: Any, what: str) -> pl.DataFrame:
             return pl.DataFrame(data)
     except HeadwaterError:
         raise
-    except Exception as error:
+    except (Exception, pl.exceptions.PanicException) as error:
         raise DataError(
             f"{what} cannot be read: {type(error).__name__}: {error}", hint=f"Headwater takes {TAKEN}"
         ) from error
@@ -96,7 +96,7 @@ def pick(frame: pl.DataFrame, columns: Any, what: str = "the table") -> pl.DataF
     """
     if columns is None:
         return frame
-    wanted = [columns] if isinstance(columns, str) else list(columns)
+    wanted = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))
     if not wanted:
         raise UsageError(f"no column of {what} is named", hint="leave `columns` out to look at all of them")
     for name in wanted:
@@ -142,7 +142,7 @@ def _pandas(data: Any) -> pl.DataFrame:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"the pandas frame has column `{twice[0]}` twice", hint="rename one of them")
-    return pl.DataFrame([_pandas_column(name, data.iloc[:, place]) for place, name in enumerate(names)])
+    return pl.DataFrame({name: _pandas_column(name, data.iloc[:, place]) for place, name in enumerate(names)})
 
 
 def _pandas_column(name: str, column: Any) -> pl.Series:

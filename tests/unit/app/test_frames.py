@@ -96,6 +96,25 @@ def test_a_broken_file_is_an_error_of_storage(tmp_path):
         as_frame(tmp_path / "broken.parquet")
 
 
+def test_what_polars_panics_on_is_refused():
+    wide = pa.table({"x": pa.array([10**75], pa.decimal256(76, 0))})
+    with pytest.raises(DataError, match="cannot be read"):
+        as_frame(wide)
+
+
+def test_a_stored_table_without_rows_keeps_its_columns(tmp_path):
+    pl.DataFrame({"x": [1], "t": ["a"]})[:0].write_parquet(tmp_path / "none.parquet")
+    assert as_frame(tmp_path / "none.parquet").schema == {"x": pl.Int64, "t": pl.String}
+
+
+def test_a_column_may_have_an_empty_name():
+    assert as_frame(pd.DataFrame({"": [1], "x": [2]})).columns == ["", "x"]
+
+
+def test_a_column_named_twice_is_taken_once():
+    assert pick(pl.DataFrame({"a": [1], "b": [2]}), ["b", "a", "b"]).columns == ["b", "a"]
+
+
 def test_an_unknown_column_is_refused_with_a_hint():
     with pytest.raises(UnknownName, match="temprature") as caught:
         pick(pl.DataFrame({"temperature": [1.0]}), ["temprature"])
