@@ -24,7 +24,7 @@ def fault(name: str, kind: str, asset: str, begin: Plant) -> Fault:
 ENTRY = Entry(
     name="shop",
     build=build,
-    history=("2024-01-05T00", "2024-01-11T16"),
+    history=("2024-01-07T00", "2024-01-11T16"),
     live=("2024-01-11T17", "2024-01-12T14"),
     onsets=("2024-01-11T20",),
     faults=(

@@ -1,0 +1,78 @@
+"""Cases of the shop played for real: in forks of one clean past, through doors, to their verdicts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from headwater.app.bench import InMemory
+from headwater.testing.silent_failures.cases import Planned
+from headwater.testing.silent_failures.doors import opened
+from headwater.testing.silent_failures.playing import Played, Stage, live, play
+from headwater.testing.silent_failures.scoring import score
+from unit.testing.silent_failures.shop_entry import ENTRY
+
+ONSET = ENTRY.onsets[0]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    project, truth = opened(ENTRY.build())
+    workspaces = InMemory(project, tmp_path_factory.mktemp("shop"))
+    yield Stage.of(ENTRY, live(ENTRY, workspaces, ENTRY.onsets, 3), workspaces, truth)
+
+
+def case(*faults: str, decoys: Any = (), role: Any = "fault", windows: int = 3, **more: Any) -> Planned:
+    return Planned("shop/case", "shop", role, ONSET, windows, faults, decoys, seed=5, **more)
+
+
+def told(played: Played) -> list[tuple[str, str, str]]:
+    return [(item.run, item.status, item.subject) for item in played.told]
+
+
+def test_the_clean_past_blames_nobody(stage: Stage) -> None:
+    assert stage.past.runs[0] == ENTRY.live[0] and stage.past.runs[-1] > ONSET
+    assert not [item for item in stage.past.told if item.status == "named"]
+
+
+@pytest.mark.parametrize("name", [fault.name for fault in ENTRY.faults])
+def test_a_fault_is_played_until_its_verdict_stands(stage: Stage, name: str) -> None:
+    played = play(stage, case(name, decoys=(("refactor_visits", 0),)))
+    one = score(ENTRY, played, "T3", 20)
+    assert not played.error and one.top1 and one.delay == 0
+    assert len(played.runs) == 2, "the same verdict twice settles it"
+    assert played.effect.level in ("S2", "S3")
+    assert set(played.tiers) >= {"T1", "T2"}
+
+
+def test_a_case_leaves_no_trace_in_the_next(stage: Stage) -> None:
+    first = play(stage, case("cents"))
+    assert told(play(stage, case(role="decoy", decoys=(("refactor_visits", 0), ("reorder_raw_sessions", 1))))) == []
+    again = play(stage, case("cents"))
+    assert told(again) == told(first) and again.effect == first.effect
+
+
+def test_what_a_fork_learns_for_the_next_does_not_change_a_verdict(stage: Stage) -> None:
+    fresh = copy.deepcopy(stage.past.standings[ONSET])
+    fresh.references.clear()
+    one = play(stage, case("cents"))
+    assert stage.past.standings[ONSET].references["raw_orders"]
+    past = replace(stage.past, standings={ONSET: fresh})
+    other = play(replace(stage, past=past), case("cents"))
+    assert [(item.subject, item.confidence, item.suspects) for item in one.told] == [
+        (item.subject, item.confidence, item.suspects) for item in other.told
+    ]
+
+
+def test_nothing_planted_is_the_clean_past_again(stage: Stage) -> None:
+    played = play(stage, case(role="decoy", decoys=()))
+    assert played.effect.size == 0 and played.opened == {}
+
+
+def test_a_mild_fault_does_less(stage: Stage) -> None:
+    hard, mild = (play(stage, case("cents", severity=severity)).effect.size for severity in (1.0, 0.2))
+    assert 0 < mild < hard
