@@ -34,6 +34,7 @@ from headwater.stats.signatures.signatures import Diagnosis, Reference, diagnose
 
 _MONITORS = (SchemaMonitor(), StructureMonitor(), DistributionMonitor())
 _SUBJECT = "dataset:comparison/current"
+_EMPTY_SCORE = 10.0
 _LEARNED, _SAMPLE = 28, 2000
 _LAST_YEAR = 2100
 _OFTEN, _PLAIN = 0.1, 4.0
@@ -124,7 +125,7 @@ def compare(
         'unit'
     """
     calendar, days = Calendar(every, timezone), _holidays(holidays)
-    keys = (key,) if isinstance(key, str) else tuple(key)
+    keys = (key,) if isinstance(key, str) else tuple(dict.fromkeys(key))
     wanted = None if columns is None else _with([columns] if isinstance(columns, str) else columns, time, *keys)
     with reading(progress, "windows") as told:
         laid = _laid(reference, current, wanted, keys, time, calendar, told)
@@ -132,7 +133,7 @@ def compare(
         changed = _schema(laid, now)
         if laid.measured:
             changed += _metrics(laid, days, now, told)
-        found = _collapse(changed, laid)
+        found = _ranked([*_emptied(laid), *_collapse(changed, laid)])
         named = _diagnoses(laid, found, time) if laid.measured else ()
     found = _escalated(found, named)
     parts = laid.parts
@@ -183,6 +184,14 @@ def _schema(laid: Laid, now: Any) -> list[Finding]:
     window = parts.current[0].window.key if parts.current else ""
     item = Evidence(type="schema", subject=_SUBJECT, window=window, values={"changes": told}, time=now)
     return SchemaMonitor().evaluate([item], History(parts.calendar), parts.calendar, now)
+
+
+def _emptied(laid: Laid) -> list[Change]:
+    """A table without rows has no pieces that could be measured, and is a break nevertheless."""
+    if laid.latest.rows or not laid.whole.rows:
+        return []
+    detail = f"no rows, where the reference has {laid.whole.rows:,}"
+    return [Change("", "alarm", "rows", _EMPTY_SCORE, 0.0, float(laid.whole.rows), detail, ())]
 
 
 def _metrics(laid: Laid, holidays: frozenset[str], now: Any, told: Progress) -> list[Finding]:

@@ -91,9 +91,16 @@ def telling(found: Metrics, whole: Summary, parts: Cut) -> dict[str, dict[str, f
 
 
 def same(old: Mapping[str, pl.DataType], new: Mapping[str, pl.DataType]) -> list[str]:
-    """Leave out columns whose type changed so that the two cannot be laid together: that is the schema's case."""
+    """Leave out columns whose type changed so that the two cannot be laid together: that is the schema's case.
+
+    A column of nulls alone goes with any.
+    """
     shared = [name for name in old if name in new]
-    return [name for name in shared if old[name] == new[name] or (old[name].is_numeric() and new[name].is_numeric())]
+    return [name for name in shared if old[name] == new[name] or _go_together(old[name], new[name])]
+
+
+def _go_together(old: pl.DataType, new: pl.DataType) -> bool:
+    return pl.Null in (old, new) or (old.is_numeric() and new.is_numeric())
 
 
 def _tells(metric: str, identifiers: set[str], stamps: set[str], parts: Cut) -> bool:

@@ -265,3 +265,20 @@ def test_the_text_shows_a_comparison_in_a_console():
     found = compared(NEW)
     assert repr(found) == str(found)
     assert repr(headwater.profile(OLD)).startswith("Profile: 4,320 rows")
+
+
+def test_a_table_without_rows_is_a_break():
+    [change] = headwater.compare(OLD, NEW[:0], clock=CLOCK).alarms
+    assert (change.column, change.metric, change.value) == ("", "rows", 0.0)
+    assert not headwater.compare(OLD[:0], NEW[:0], clock=CLOCK).changes
+
+
+@pytest.mark.parametrize("column", ["amount", "country", "at"])
+def test_a_column_that_holds_nothing_any_more_is_a_break_even_without_a_type(column):
+    emptied = NEW.with_columns(pl.lit(None).alias(column))
+    alarms = headwater.compare(OLD, emptied, clock=CLOCK).alarms
+    assert [change.metric for change in alarms if change.column == column] == [f"null_share.{column}"]
+
+
+def test_a_key_may_name_a_column_twice():
+    assert not compared(NEW, key=["order", "order"]).alarms
