@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -22,7 +22,7 @@ DRIFT = 1000.0
 
 EXTREME = 4.0
 """Exceedance of a whole column from which it wakes somebody."""
-_REPEAT = 10.0
+_REPEAT, _DRIFTED = 10.0, "has drifted"
 _DISCOVERIES = 0.1  # wanted false discovery rate among the columns of a window
 _CLOCKED = ("min_hours", "max_hours", "offset", "offset_wall")  # one odd row sets them: they jump and never drift
 _BODY = ("mean", "q25", "q50", "q75")
@@ -55,8 +55,8 @@ class DistributionMonitor:
     def _table(self, item: Evidence, history: History, now: datetime) -> list[Finding]:
         scores = {metric: score for metric, score in history.scores(item).items() if score.r > 0}
         baseline = history.baseline(item.type, item.subject, item.window)
-        since = baseline.keys[-baseline.warm :][:1]
-        drifting = {one for one in _drifting(scores) if self._is_news(item, one, scores[one], history, since)}
+        told = self._told(item, history, baseline.keys[-baseline.warm :])
+        drifting = {one for one in _drifting(scores) if self._is_news(item, one, scores[one], history, told)}
         columns: dict[str, list[str]] = defaultdict(list)
         for metric, score in scores.items():
             if (score.r > LIMIT and metric.split(".", 1)[0] not in DIRECTIONS) or metric in drifting:
@@ -69,13 +69,22 @@ class DistributionMonitor:
             found.append(self._finding(item, worst, scores[worst], others, "alarm" if extreme else "notice", now))
         return found
 
-    def _is_news(self, item: Evidence, metric: str, score: Score, history: History, since: Sequence[str]) -> bool:
-        """Tell whether a drift was not noticed already: a standing one speaks again weeks later, if it is clearer."""
+    def _told(self, item: Evidence, history: History, recent: Sequence[str]) -> set[str]:
+        """Return the columns of which a drift was told in a recent window: what drifts, drifts in many metrics."""
+        found = set()
+        for metric in item.values:
+            last = history.newest_notice(self.name, item.subject, metric)
+            if last and recent and recent[0] <= last.window < item.window and _DRIFTED in last.detail:
+                found.add(metric.partition(".")[2])
+        return found
+
+    def _is_news(self, item: Evidence, metric: str, score: Score, history: History, told: Collection[str]) -> bool:
+        """Tell whether a drift is to be told: a standing one speaks again weeks later, if it is clearer then."""
         last = history.newest_notice(self.name, item.subject, metric)
-        if last is None or last.window >= item.window:
+        if last is not None and last.window >= item.window:
             return True
-        recent = bool(since) and last.window >= since[0]
-        return not recent and score.evidence / DRIFT > _REPEAT * last.score
+        clearer = last is None or score.evidence / DRIFT > _REPEAT * last.score
+        return clearer and metric.partition(".")[2] not in told
 
     def _finding(
         self,
@@ -88,9 +97,7 @@ class DistributionMonitor:
     ) -> Finding:
         detail = f"{metric} is {score.value:.4g}, expected {score.expected:.4g} ({score.low:.4g} to {score.high:.4g})"
         if score.r <= LIMIT:
-            detail = (
-                f"{metric} has drifted (e-value {score.evidence:.3g}): {score.value:.4g} after {score.expected:.4g}"
-            )
+            detail = f"{metric} {_DRIFTED} (e-value {score.evidence:.3g}): {score.value:.4g} after {score.expected:.4g}"
         if others:
             detail += f"; also {', '.join(others[:4])}" + (f" and {len(others) - 4} more" if len(others) > 4 else "")
         return item.finding(

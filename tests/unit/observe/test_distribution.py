@@ -1,5 +1,7 @@
 """A distribution that jumps is a notice, unless no weather can be the reason."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -124,6 +126,6 @@ def test_a_standing_drift_is_not_repeated_every_other_day():
         for one in DistributionMonitor().evaluate([item], history, CALENDAR, NOW):
             history.add_finding(one)
             told.append(one)
-    days = {metric: [one.window for one in told if one.metric == metric] for metric in {one.metric for one in told}}
-    assert days
-    assert all(len(windows) <= 3 for windows in days.values())
+    days = [one.window for one in told if one.metric.endswith(".x")]
+    assert 1 <= len(days) <= 3
+    assert all(DAYS.index(later) - DAYS.index(earlier) >= 14 for earlier, later in itertools.pairwise(days))
