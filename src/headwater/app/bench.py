@@ -22,6 +22,7 @@ from headwater.app.workspace import Workspace
 from headwater.core.errors import OutsideError, UsageError
 from headwater.core.project import Project
 from headwater.testing.silent_failures import cases, pipelines, scoring
+from headwater.testing.silent_failures.detectives import detective
 from headwater.testing.silent_failures.doors import opened
 from headwater.testing.silent_failures.entry import Entry
 from headwater.testing.silent_failures.pipelines.landing import VARIABLE
@@ -78,6 +79,7 @@ def silent_failures(
     seed: int = 0,
     data: Path | None = None,
     workers: int = 2,
+    detectives: Sequence[str] = (),
     say: Say = lambda text, share: None,
 ) -> dict[str, Any]:
     """Play the benchmark and score it.
@@ -88,11 +90,14 @@ def silent_failures(
         seed: Seed of the draw.
         data: The folder that holds the pipelines' data.
         workers: How many processes play.
+        detectives: Others to ask about each fault, by name or ``module:attribute``; see
+            `headwater.testing.silent_failures.detectives`.
         say: Told how far it has come.
 
     Returns:
-        ``tables`` ({pipeline: {tier: scores}}), ``kinds`` (by pipeline and tier), ``cases`` (each scored case),
-        ``skipped`` (pipelines whose data is not here, and why), ``not_played`` (cases that broke) and ``seconds``.
+        ``tables`` ({pipeline: {tier: scores}}), ``kinds`` (by pipeline and tier), ``rivals`` (other detectives'
+        scores), ``cases`` (each scored case), ``skipped`` (pipelines whose data is not here, and why), ``not_played``
+        (cases that broke) and ``seconds``.
 
     Raises:
         OutsideError: A pipeline that was asked for has no data here, or none has.
@@ -100,13 +105,15 @@ def silent_failures(
     began = machine.perf_counter()
     chosen = list(names) or list(pipelines.NAMES)
     size = cases.QUICK if quick else cases.FULL
+    for name in detectives:
+        detective(name)
     with _environment(data):
         entries, skipped = _loaded(chosen, explicit=bool(names))
         if len({entry.name for entry in entries.values()}) < len(entries):
             raise UsageError("two of the pipelines have the same name", hint="names tell tables apart")
         planned = {name: cases.plan(entry, size, seed) for name, entry in entries.items()}
         with tempfile.TemporaryDirectory(prefix="silent-failures-", dir=_fast()) as folder:
-            played = _play_all(planned, size, Path(folder), workers, say)
+            played = _play_all(planned, size, Path(folder), workers, tuple(detectives), say)
         scored = [
             scoring.score(entries[name], one, tier, assets)
             for name, (ones, assets) in played.items()
@@ -118,6 +125,7 @@ def silent_failures(
     failed = [{"case": one.case.name, "error": one.error} for ones, _ in played.values() for one in ones if one.error]
     return {
         "tables": tables(scored),
+        "rivals": {entries[name].name: scoring.rivals(entries[name], ones) for name, (ones, _) in played.items()},
         "kinds": {
             entry.name: {tier: scoring.by_kind(_of(scored, entry.name, tier)) for tier in TIERS}
             for entry in entries.values()
@@ -179,7 +187,12 @@ def _fast() -> str | None:
 
 
 def _play_all(
-    planned: Mapping[str, Sequence[cases.Planned]], size: cases.Size, folder: Path, workers: int, say: Say
+    planned: Mapping[str, Sequence[cases.Planned]],
+    size: cases.Size,
+    folder: Path,
+    workers: int,
+    detectives: tuple[str, ...],
+    say: Say,
 ) -> dict[str, tuple[list[Played], int]]:
     """Live every past, and play the cases of a pipeline as soon as its past is there."""
     total = sum(map(len, planned.values())) + 30 * len(planned)
@@ -198,7 +211,7 @@ def _play_all(
                     ordered = sorted(planned[name], key=lambda case: case.onset)
                     for at in range(0, len(ordered), CHUNK):
                         part = ordered[at : at + CHUNK]
-                        running[pool.submit(_play, name, str(folder), part)] = (name, part)
+                        running[pool.submit(_play, name, str(folder), part, detectives)] = (name, part)
                     done += 30
                 else:
                     found[name][0].extend(future.result())
@@ -223,7 +236,7 @@ def _live(name: str, size: cases.Size, folder: str) -> tuple[list[Played], int]:
 _stages: dict[str, Stage] = {}
 
 
-def _play(name: str, folder: str, planned: Sequence[cases.Planned]) -> list[Played]:
+def _play(name: str, folder: str, planned: Sequence[cases.Planned], detectives: tuple[str, ...]) -> list[Played]:
     """Play some cases of a pipeline."""
     if name not in _stages:
         _stages.clear()
@@ -231,7 +244,7 @@ def _play(name: str, folder: str, planned: Sequence[cases.Planned]) -> list[Play
         place = Path(folder) / _safe(name)
         past: Past = pickle.loads((place / "past.pickle").read_bytes())
         project, truth = opened(entry.build())
-        _stages[name] = Stage.of(entry, past, InMemory(project, place), truth)
+        _stages[name] = Stage.of(entry, past, InMemory(project, place), truth, detectives)
     return [play(_stages[name], case) for case in planned]
 
 

@@ -32,10 +32,20 @@ def command() -> None:
 @click.option("--data", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Where real tables are.")
 @click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="Seed of the draw.")
 @click.option("--workers", metavar="N", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes.")
+@click.option(
+    "--detective", "detectives", metavar="NAME", multiple=True, help="Ask another too, or module:attribute of your own."
+)
 @click.option("--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Keep every case as JSON.")
 @options.as_json
 def silent_failures(
-    quick: bool, entries: tuple[str, ...], data: Path | None, seed: int, workers: int, out: Path | None, as_json: bool
+    quick: bool,
+    entries: tuple[str, ...],
+    data: Path | None,
+    seed: int,
+    workers: int,
+    detectives: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """Plant faults that no job reports, and see who is blamed for them.
 
@@ -47,14 +57,15 @@ def silent_failures(
 
     screen.keep_stdout()
     with progress() as say:
-        answer = played(entries, quick=quick, seed=seed, data=data, workers=workers, say=say)
+        answer = played(entries, quick=quick, seed=seed, data=data, workers=workers, detectives=detectives, say=say)
     for name, why in answer["skipped"].items():
         screen.talk(f"{name} was not played: {why}")
     for case in answer["not_played"]:
         screen.talk(f"{case['case']} could not be played: {case['error'].splitlines()[0]}")
     if out is not None:
         out.write_text(json.dumps(answer), encoding="utf-8")
-    screen.answer(answer["tables"], as_json, draw)
+    found = answer["tables"] if not detectives else {"headwater": answer["tables"], "detectives": answer["rivals"]}
+    screen.answer(found, as_json, draw if not detectives else None)
 
 
 def draw(out: Console, tables: dict[str, Any]) -> None:

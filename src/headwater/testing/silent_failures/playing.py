@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from headwater.core.errors import HeadwaterError
 from headwater.core.project import Project
 from headwater.testing.silent_failures.cases import Planned
+from headwater.testing.silent_failures.detectives import detective, scene_of
 from headwater.testing.silent_failures.doors import TeamDoors, Truth, World, opened
 from headwater.testing.silent_failures.effects import Effect, Measured
 from headwater.testing.silent_failures.entry import Decoy, Draw, Entry, Fault
@@ -104,6 +105,7 @@ class Played:
         told: Everything that verdicts said, in order.
         tiers: By tier, the last judgement of each incident on what that tier sees.
         effect: What the fault did, measured against the clean past.
+        ranked: By other detective, whom it suspects, most first, and the side of the first.
         cpu: Seconds of processor time of the whole play.
         triage_cpu: Seconds of it for one full judgement of every incident.
         error: Why it could not be played to its end; empty when it could.
@@ -115,6 +117,7 @@ class Played:
     told: list[Told] = field(default_factory=list)
     tiers: dict[str, list[Told]] = field(default_factory=dict)
     effect: Effect = field(default_factory=Effect)
+    ranked: dict[str, tuple[list[str], str]] = field(default_factory=dict)
     cpu: float = 0.0
     triage_cpu: float = 0.0
     error: str = ""
@@ -220,11 +223,14 @@ class Stage:
     workspaces: Workspaces
     truth: Truth
     measured: Measured
+    detectives: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, entry: Entry, past: Past, workspaces: Workspaces, truth: Truth) -> Stage:
-        """Set the stage for a pipeline whose past was lived."""
-        return cls(entry, past, workspaces, truth, Measured(workspaces.fork(past.last)))
+    def of(
+        cls, entry: Entry, past: Past, workspaces: Workspaces, truth: Truth, detectives: Sequence[str] = ()
+    ) -> Stage:
+        """Set the stage for a pipeline whose past was lived; ``detectives`` are asked after each case with faults."""
+        return cls(entry, past, workspaces, truth, Measured(workspaces.fork(past.last)), tuple(detectives))
 
 
 def play(stage: Stage, case: Planned) -> Played:
@@ -255,6 +261,11 @@ def play(stage: Stage, case: Planned) -> Played:
         played.error = str(error)
     played.effect = effect.found
     played.cpu = machine.process_time() - began
+    if case.faults and played.runs and not played.error:
+        scene = scene_of(workspace, case.name, played.runs)
+        for name in stage.detectives:
+            suspects = list(detective(name)(scene))
+            played.ranked[name] = (suspects[:3], scene.side(suspects[0]) if suspects else "")
     return played
 
 

@@ -151,7 +151,7 @@ def score(entry: Entry, played: Played, tier: Tier, assets: int) -> Scored:
         status="" if first is None else first.status,
         said=("", "") if first is None else (first.subject, first.fault),
         cpu=played.cpu,
-        triage_cpu=played.triage_cpu if tier == "T3" and played.triage_cpu else None,
+        triage_cpu=played.triage_cpu if tier == "T3" and played.triage_cpu and said else None,
     )  # fmt: skip
 
 
@@ -340,6 +340,24 @@ def _lift(faults: Sequence[Scored]) -> float | None:
     guess = _mean(case.chance for case in faults)
     rate = share(case.top1 for case in faults)
     return rate / guess if guess and rate is not None else None
+
+
+def rivals(entry: Entry, played: Sequence[Played]) -> dict[str, dict[str, Any]]:
+    """Score what other detectives said of single faults of an asset that do something (S2, S3)."""
+    found: dict[str, list[tuple[bool, bool, bool]]] = {}
+    for one in played:
+        if one.case.role != "fault" or one.effect.level not in HEADLINE:
+            continue
+        fault = fault_of(entry, one.case.faults[0])
+        truth = {fault.asset, *fault.accepted}
+        for name, (ranked, side) in one.ranked.items():
+            right = (ranked[:1] and ranked[0] in truth, bool(truth & set(ranked)), side == fault.side)
+            found.setdefault(name, []).append((bool(right[0]), right[1], right[2]))
+    return {
+        name: {"top1": share(one for one, _, _ in flags), "top3": share(one for _, one, _ in flags),
+               "side": share(one for _, _, one in flags), "faults": len(flags)}
+        for name, flags in found.items()
+    }  # fmt: skip
 
 
 def by_kind(cases: Sequence[Scored]) -> list[dict[str, Any]]:
