@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from headwater.core.errors import UsageError
+from headwater.stats.profiling.bodies import attributes
 from headwater.stats.profiling.courses import Course
-from headwater.stats.profiling.fields import Field, read_field
+from headwater.stats.profiling.fields import Field
 from headwater.stats.profiling.grids import OUTER_SIZE, Grid
 from headwater.stats.profiling.moments import NONE, Moments
 from headwater.stats.profiling.samples import SEEN, weight_at
@@ -220,8 +221,10 @@ class ColumnSummary:
         if self.table is None:
             return ()
         least = SEEN * weight_at(self.rows) if self.table.sampled else 1
+        # What the sample counts for can be some rows more than there are.
         return tuple(
-            (self.valued(value) if self.kind != "text" else value, n) for value, n in self.table.top(least=least)
+            (self.valued(value) if self.kind != "text" else value, min(n, self.count))
+            for value, n in self.table.top(least=least)
         )
 
     def times(self, value: str | int) -> int | None:
@@ -420,25 +423,14 @@ class ColumnSummary:
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> ColumnSummary:
-        """Read what `body` wrote."""
-        cells = None
-        if body["cells"] is not None:
-            cells = np.zeros(body["cells"]["size"], dtype=np.int64)
-            cells[body["cells"]["at"]] = body["cells"]["counts"]
-        packed = body["registers"]
-        return cls(
-            field=_field_of(body["field"]),
-            **{name: body[name] for name in _PLAIN},
-            grid=Grid.of(body["grid"]) if body["grid"] else None,
-            cells=cells,
-            outer={int(key): int(times) for key, times in body["outer"]},
-            moments=Moments.from_body(body["moments"]),
-            registers=np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8).copy() if packed else None,
-            counted=(int(body["counted"][0]), bool(body["counted"][1])) if body.get("counted") else None,
-            table=_table_of(body["table"]),
-            known=None if body["known"] is None else frozenset(body["known"]),
-            lengths=Lengths(*body["lengths"]) if body["lengths"] else None,
-        )
+        """Read what `body` wrote.
+
+        Raises:
+            DataError: It is damaged.
+        """
+        found = attributes(body)
+        lengths = found.pop("lengths")
+        return cls(**found, lengths=None if lengths is None else Lengths(*lengths))
 
 
 _PLAIN = ("rows", "nulls", "nans", "infinities", "zeros", "low", "high", "unseen")
@@ -447,14 +439,6 @@ _LENGTHS = ("total", "shortest", "longest")
 
 def _field_body(field: Field) -> list[Any]:
     return [field.name, field.format, _field_body(field.values) if field.values else None]
-
-
-def _field_of(body: list[Any]) -> Field:
-    return read_field(body[0], body[1], _field_of(body[2]) if body[2] else None)
-
-
-def _table_of(body: dict[str, Any] | None) -> Frequencies | None:
-    return None if body is None else Frequencies({v: n for v, n in body["values"]}, body["slack"], body["sampled"])
 
 
 def _is_below(grid: Grid, key: int, edge: float) -> bool:

@@ -115,11 +115,6 @@ class Grid:
             "whole": self.whole,
         }
 
-    @classmethod
-    def of(cls, body: dict[str, Any]) -> Grid:
-        """Read what `body` wrote."""
-        return cls(body["kind"], body["low"], body["size"], body["power"], tuple(body["cuts"]), body["whole"])
-
 
 @lru_cache(maxsize=1024)
 def _edges(grid: Grid) -> Floats:

@@ -150,12 +150,6 @@ class Moments:
         """Return the moments as plain data."""
         return [self.count, self.high, self.low, self.second, self.third, self.fourth, self.exponent]
 
-    @classmethod
-    def from_body(cls, body: list[float]) -> Moments:
-        """Read what `body` wrote."""
-        count, high, low, second, third, fourth, exponent = body
-        return cls(int(count), high, low, second, third, fourth, int(exponent))
-
     def _scaled(self, exponent: int) -> Moments:
         shift = self.exponent - exponent
         if not shift:

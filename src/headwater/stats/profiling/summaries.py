@@ -15,6 +15,7 @@ from typing import Any
 from headwater.core.errors import UnknownName, UsageError
 from headwater.core.windows import Window
 from headwater.stats.profiling.arrow import Batch, read_frame
+from headwater.stats.profiling.bodies import damaged, part, whole
 from headwater.stats.profiling.columns import ColumnSummary, Lengths
 from headwater.stats.profiling.fields import Field
 from headwater.stats.profiling.grids import Grid
@@ -96,9 +97,16 @@ class Summary:
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Summary:
-        """Read what `body` wrote."""
-        columns = [ColumnSummary.of(part) for part in body["columns"]]
-        return cls({column.name: column for column in columns}, int(body["rows"]))
+        """Read what `body` wrote.
+
+        Raises:
+            DataError: It is damaged.
+        """
+        columns = [ColumnSummary.of(one) for one in part(body, "columns", list)]
+        rows = whole(part(body, "rows", int), "rows")
+        if any(column.rows != rows for column in columns) or len({column.name for column in columns}) < len(columns):
+            raise damaged("its columns are not those of one table")
+        return cls({column.name: column for column in columns}, rows)
 
 
 def _column_metrics(column: ColumnSummary, window: Window | None) -> Iterator[tuple[str, float]]:

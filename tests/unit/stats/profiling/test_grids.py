@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headwater.stats.profiling.grids import OUTER_SIZE, Grid, learn, monotone, unmonotone
+from headwater.stats.profiling.bodies import grid_of
+from headwater.stats.profiling.grids import OUTER_SIZE, learn, monotone, unmonotone
 
 DRAW = np.random.default_rng(11)
 SAMPLES: dict[str, Any] = {
@@ -39,7 +40,7 @@ def test_the_sample_lies_in_its_cells(name: str) -> None:
     inside = (cells > 0) & (cells <= grid.size)
     assert (edges[cells[inside] - 1] <= sample[inside]).all()
     assert (sample[inside].astype(float) <= edges[cells[inside]]).all()
-    assert Grid.of(json.loads(json.dumps(grid.body()))) == grid
+    assert grid_of(json.loads(json.dumps(grid.body()))) == grid
 
 
 def test_the_grid_suits_the_sample() -> None:

@@ -45,3 +45,9 @@ def test_a_small_table_is_counted_exactly() -> None:
     assert column.distinct_exact and column.top_slack == 0
     assert [count for _, count in column.top] == [4] * 10
     assert [weight_at(rows) for rows in (1, 1 << 12, 5000, 1 << 16, 1 << 20, 1 << 21)] == [1, 1, 16, 16, 256, 4096]
+
+
+@pytest.mark.parametrize("rows", [4097, 4111, 4125, 70_001])
+def test_a_value_is_not_told_more_often_than_there_are_rows(rows: int) -> None:
+    [(value, times)] = summarise(pl.DataFrame({"x": [1.5] * rows})).columns["x"].top
+    assert value == 1.5 and rows - 256 <= times <= rows
