@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from headwater.app.frozen import frozen_by
 from headwater.app.line import Line
 from headwater.app.running import Run
 from headwater.core.errors import CorruptTable, HeadwaterError, OutsideError
@@ -97,7 +98,9 @@ def _settled(line: Line, model: Model, tracked: Estimates, key: str) -> dict[str
 
 
 def _sound(line: Line, model: Model, key: str) -> bool:
-    """Tell whether nothing that a window's predictions or labels are made of was in alarm."""
+    """Tell whether nothing that a window's predictions or labels are made of was in alarm, and its labels are free."""
+    if frozen_by(line, model, key):
+        return False
     names = line.above(line.ref(model.predictions)) | line.above(line.ref(model.labels))
     names |= {line.ref(model.predictions), line.ref(model.labels), line.project.ref(model.name, "model")}
     return not any(line.state.history.in_alarm(name, key) for name in names)

@@ -10,6 +10,7 @@ from typing import Any
 from headwater.app.arrival import normal_keys
 from headwater.app.declared import watched
 from headwater.app.filling import fillings, opened
+from headwater.app.frozen import frozen_by
 from headwater.app.line import Line
 from headwater.app.profiling import parents_of, profile_of
 from headwater.app.readers import readers
@@ -233,13 +234,15 @@ def release(line: Line, model: Model, window: str) -> Iterable[Evidence]:
 
 
 def outcomes(line: Line, model: Model, window: str) -> Iterable[Evidence]:
-    """Measure what became of one window's predictions, in performance and in money."""
+    """Measure what became of one window's predictions, in performance and in money; frozen labels leave their mark."""
     time = line.services.clock.now()
     subject = line.project.ref(model.name, "model")
     predictions = line.services.tables.read(model.predictions, [window])
     labels = line.services.tables.read(model.labels, [window])
     if predictions is None or labels is None or not predictions.height:
         return
+    frozen = frozen_by(line, model, window)
+    mark = {"frozen": frozen} if frozen else {}
     measures: dict[str, Callable[..., dict[str, Any]]] = {"performance": performance}
     if model.cost is not None:
         measures["business"] = business
@@ -254,8 +257,8 @@ def outcomes(line: Line, model: Model, window: str) -> Iterable[Evidence]:
             raise
         except HeadwaterError as error:
             kind, values = "unmeasured", {"metric": kind, "error": error.message}
-        yield Evidence(type=kind, subject=subject, window=window, values=values, time=time)
-        if kind == "performance" and _mature(values):
+        yield Evidence(type=kind, subject=subject, window=window, values={**values, **mark}, time=time)
+        if kind == "performance" and _mature(values) and not frozen:
             yield from _segments(line, model, window)
             yield from succession(line, model, window)
 
@@ -265,6 +268,7 @@ def _segments(line: Line, model: Model, window: str) -> Iterable[Evidence]:
     subject = line.project.ref(model.name, "model")
     known = line.state.evidence[("performance", subject)]
     keys = [key for key in sorted(known) if key < window and _mature(known[key].values)]
+    keys = [key for key in keys if not known[key].values.get("frozen")]
     if (len(keys) + 1) % SEARCHED[line.calendar.every] or len(keys) < RECENT + _FEWEST:
         return
     recent, before = [*keys[1 - RECENT :], window], keys[: 1 - RECENT]
@@ -303,7 +307,8 @@ def _mature(values: Mapping[str, Any]) -> bool:
 
 def _of_groups(line: Line, model: Model, window: str) -> Callable[..., dict[str, Any]]:
     known = line.state.evidence[("fairness", line.project.ref(model.name, "model"))]
-    past = [known[key].values for key in sorted(known) if key < window][1 - POOLED :]
+    sound = [key for key in sorted(known) if key < window and not known[key].values.get("frozen")]
+    past = [known[key].values for key in sound][1 - POOLED :]
     return partial(fairness, past=past)
 
 

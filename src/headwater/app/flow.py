@@ -9,6 +9,7 @@ from headwater.app.approving import explained
 from headwater.app.declared import unmuted
 from headwater.app.estimating import estimates
 from headwater.app.evidence import measure, on_probation
+from headwater.app.freezing import freeze
 from headwater.app.judging import further_causes, look_for_signatures, merge_causes, open_or_merge, triage
 from headwater.app.line import Line
 from headwater.app.profiling import vocabulary
@@ -66,6 +67,7 @@ def advance(line: Line, first: str, last: str, progress: Callable[[str], None] =
     verdicts = merge_causes(line, verdicts)
     verdicts += [triage(line, incident, last) for incident in further_causes(line, verdicts, last)]
     verify(line, last, findings)
+    freeze(line)
 
     alarmed = any(finding.severity == "alarm" for finding in findings)
     quiet = not alarmed and not delivered.failures and not line.state.incidents.active()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -11,9 +12,11 @@ import polars as pl
 from headwater.app.approving import explained
 from headwater.app.arrival import diagnosis
 from headwater.app.filling import provisional
+from headwater.app.frozen import Frozen
+from headwater.app.lifecycle import earlier_champion, version_of
 from headwater.app.line import Line
 from headwater.app.outcomes import outcomes_of
-from headwater.app.succession import successions
+from headwater.app.succession import faulted, successions
 from headwater.core.assets import Mechanism
 from headwater.core.errors import ModelError
 from headwater.core.ports import Entry
@@ -292,6 +295,7 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None, 
     related |= {item for subject in list(related) for item in line.above(subject)}
     labelled = _labelled(line, incident.window)
     models = tuple(line.project.models.values())
+    frozen = {model.name: Frozen(line, model) for model in models}
 
     def graded(asset: str, since: str, suspect: Mechanism) -> Mapping[str, float]:
         below = {asset, *replay.descendants(asset)}
@@ -324,6 +328,8 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None, 
         changes=_changes(line, replay, windows),
         outcomes={model.name: outcomes_of(line, model) for model in models},
         successions=successions(line, replay, run),
+        unfit=partial(_unfit, line),
+        trusted=lambda model, key: key not in frozen[model.name],
     )
     return collected if sight == "replay" else unreplayed(collected, changes=sight == "changes")
 
@@ -369,14 +375,31 @@ def _good(line: Line, replay: Replay, name: str, run: str) -> Mechanism | None:
     return line.state.accepted[name] if made is None else line.baseline(name, made.code)
 
 
+def _unfit(line: Line, asset: str, good: Mechanism) -> str:
+    """Say why a server must not go back to some parts: they are lost, or an earlier version's that learned a fault.
+
+    What is approved now may always be loaded: the gate has judged it.
+    """
+    model = line.model_of(asset)
+    if model is None:
+        return ""
+    lost = [name for name, part in good.parts.items() if line.services.parts.flaw(part)]
+    if lost:
+        return f"its part `{lost[0]}` is not stored any more"
+    version = earlier_champion(line, model, good.parts)
+    if version is None:
+        return ""
+    told = next(iter(faulted(line, model, version, version_of(line, model, version))), None)
+    return "" if told is None else f"version {version} was trained on {told[0]}"
+
+
 def _labelled(line: Line, before: str) -> list[str]:
     models = list(line.project.models.values())
     if not models:
         return []
-    scored = set(line.services.tables.keys(models[0].predictions))
-    return [key for key in line.services.tables.keys(models[0].labels) if key < before and key in scored][
-        -HARM_WINDOWS:
-    ]
+    scored, frozen = set(line.services.tables.keys(models[0].predictions)), Frozen(line, models[0])
+    keys = [key for key in line.services.tables.keys(models[0].labels) if key < before and key in scored]
+    return [key for key in keys if key not in frozen][-HARM_WINDOWS:]
 
 
 def _price(model: Model, predictions: pl.DataFrame, p: pl.Series, labels: pl.DataFrame | None) -> pl.Series:

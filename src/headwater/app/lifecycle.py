@@ -10,7 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from headwater.app.frozen import Frozen
 from headwater.app.line import Line
+from headwater.app.succession import faulted
 from headwater.core.assets import Mechanism
 from headwater.core.canonical import digest
 from headwater.core.errors import GateRefused, ModelError, ProjectInvalid, StorageError, UnknownName
@@ -171,7 +173,7 @@ def release(line: Line, model: Model, version: str, by: str) -> dict[str, Any]:
     judged = [key for key in line.services.tables.keys(model.features) if low <= key <= high]
     frame = _served(line, model, training_frame(line, model, judged)[0])
     open_incidents = [item.id for item in line.state.incidents.active()]
-    reason = _contaminated(line, model, made["windows"])
+    reason = _contaminated(line, model, made)
     old = None
     if champion is not None and champion.version is not None:
         hashes = version_of(line, model, champion.version)["parts"]
@@ -242,11 +244,17 @@ def _served(line: Line, model: Model, frame: pl.DataFrame) -> pl.DataFrame:
     return serve(frame.drop(model.outcome, "_window")).join(truth, on=model.entity, how="inner", maintain_order="left")
 
 
-def _contaminated(line: Line, model: Model, windows: list[str]) -> str | None:
-    found = line.state.quarantine.covering(_upstream(line, {model.features, model.labels}), windows[0], windows[1])
-    if found:
-        return f"trained on quarantined windows of {found[0].dataset}"
-    return None
+def _contaminated(line: Line, model: Model, made: Mapping[str, Any]) -> str | None:
+    """Say why a version must not be let in: what it learned, or what it would be judged by, is in question."""
+    told = next(iter(faulted(line, model, made["version"], made)), None)
+    if told is not None:
+        return f"trained on {told[0]}"
+    low, high = made["held_out"]
+    frozen = Frozen(line, model)
+    by = next(
+        (frozen.by(key) for key in line.services.tables.keys(model.labels) if low <= key <= high and key in frozen), ""
+    )
+    return f"the labels it would be judged by are in question ({by})" if by else None
 
 
 def _limits(line: Line) -> GateLimits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from headwater.app.frozen import Frozen
 from headwater.app.line import Line
 from headwater.core.errors import DataError
 from headwater.core.project import Model
@@ -13,10 +14,14 @@ from headwater.triage.outcomes import Outcomes
 
 
 def outcomes_of(line: Line, model: Model) -> Outcomes:
-    """Return the label-mature windows of a model, and which of them its past may be learned from."""
+    """Return the label-mature windows of a model that nobody froze, and which of them its past may be learned from."""
     subject, history, tables = line.project.ref(model.name, "model"), line.state.history, line.services.tables
     performance = line.state.evidence[("performance", subject)]
-    mature = [key for key in sorted(performance) if float(performance[key].values.get("maturity", 0.0)) >= MATURE]
+    frozen = Frozen(line, model)
+    mature = [
+        key for key in sorted(performance)
+        if float(performance[key].values.get("maturity", 0.0)) >= MATURE and key not in frozen
+    ]  # fmt: skip
     logs = (line.ref(model.predictions), line.project.ref(model.name, "deployment"), subject)
 
     def rows(key: str) -> pl.DataFrame | None:

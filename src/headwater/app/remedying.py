@@ -10,6 +10,7 @@ import polars as pl
 from headwater.app.arrival import reference
 from headwater.app.backfilling import Backfill, Progress, backfill, plan_backfill
 from headwater.app.evidence import mechanisms
+from headwater.app.freezing import release_labels
 from headwater.app.line import Line
 from headwater.app.touching import held_by, plan_of, touched
 from headwater.core.errors import IncidentError
@@ -33,7 +34,7 @@ def dry_run(line: Line, incident: Incident) -> dict[str, Any]:
         "unit": _unit(incident),
         "rewrites": plan.as_dict(),
         "windows": sum(len(keys) for keys in plan.windows.values()),
-        "touches": touched(line, remedy) if ahead else {},
+        "touches": touched(line, remedy, incident.id) if ahead else {},
         "applied": False,
     }
 
@@ -58,7 +59,7 @@ def carry_out(line: Line, incident: Incident, by: str, progress: Progress = lamb
         raise IncidentError(f"incident `{incident.id}` is {incident.state}; its remedy was applied already")
     remedy = chosen(incident)
     time = line.services.clock.now()
-    plan, told = plan_of(line, remedy), touched(line, remedy)
+    plan, told = plan_of(line, remedy), touched(line, remedy, incident.id)
     parameters = dict(remedy.parameters)
     rewritten: list[tuple[str, str]] = []
     body = {**remedy.body(), "incident": incident.id, "state": "applied", "by": by}
@@ -103,6 +104,7 @@ def carry_out(line: Line, incident: Incident, by: str, progress: Progress = lamb
     _accept_repaired(line, incident, rewritten)
     moved = move(line.state.incidents.get(incident.id), "remedied", incident.window, time, by=by, note=remedy.text)
     line.record([moved])
+    release_labels(line, plan.windows, incident.id)
     return {
         "incident": incident.id,
         "remedy": remedy.body(),

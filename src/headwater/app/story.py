@@ -270,7 +270,7 @@ def _touches(line: Line, incident: Incident, verdict: Verdict) -> list[Touch]:
     remedy = verdict.remedy
     if remedy is None:
         return []
-    told = touched(line, remedy)
+    told = touched(line, remedy, incident.id)
     until = _applied(line, incident) if incident.remedy is not None else "~"
     found = []
     for item, note in (*((one, "") for one in told["datasets"]), *((one, "stays as it was") for one in told["logs"])):
@@ -387,4 +387,5 @@ def _realised(model: Model, seen: Mapping[str, Any], windows: Sequence[str]) -> 
 
 
 def _series(evidence: Mapping[str, Any], windows: Sequence[str], name: str) -> tuple[float | None, ...]:
-    return tuple(_number(evidence[key].values.get(name)) if key in evidence else None for key in windows)
+    told = {key: item.values for key, item in evidence.items() if not item.values.get("frozen")}
+    return tuple(_number(told[key].get(name)) if key in told else None for key in windows)

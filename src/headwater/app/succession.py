@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from headwater.app.frozen import Frozen
 from headwater.app.line import Line
 from headwater.core.errors import CorruptTable, HeadwaterError, OutsideError
 from headwater.core.project import Model
@@ -57,7 +58,11 @@ def trial(line: Line, model: Model, window: str) -> Iterator[Evidence]:
         return
     performance = line.state.evidence[("performance", line.project.ref(model.name, "model"))]
     keys = [key for key in sorted(performance) if key < since and _served(replay, model, key, before)]
-    keys = [key for key in keys if float(performance[key].values.get("maturity", 0.0)) >= MATURE][-TRIAL:]
+    frozen = Frozen(line, model)
+    keys = [
+        key for key in keys
+        if float(performance[key].values.get("maturity", 0.0)) >= MATURE and key not in frozen
+    ][-TRIAL:]  # fmt: skip
     windows: dict[str, dict[str, float]] = {}
     for key in keys:
         try:
@@ -129,10 +134,13 @@ def _one(line: Line, replay: Replay, model: Model, newest: str) -> Succession | 
         return None
     version, predecessor, since = found
     compared = line.state.evidence[("succession", line.project.ref(model.name, "model"))]
+    frozen = Frozen(line, model)
     gaps = tuple(
         Gap(key, float(item.values["loss"]), float(item.values["loss_before"]), int(item.values["rows"]), item.id)
         for key, item in sorted(compared.items())
-        if (item.values["version"], item.values["predecessor"]) == (version, predecessor) and since <= key <= newest
+        if (item.values["version"], item.values["predecessor"]) == (version, predecessor)
+        and since <= key <= newest
+        and key not in frozen
     )
     records = {record.body["version"]: record.body for record in line.services.ledger.read(kind="version")
                if record.body["model"] == model.name}  # fmt: skip
@@ -149,7 +157,7 @@ def _one(line: Line, replay: Replay, model: Model, newest: str) -> Succession | 
         promised=own.get("metrics", {}),
         promised_before=other.get("metrics", {}),
         trained=(first, last),
-        faulted=tuple(_faulted(line, model, version, own)),
+        faulted=tuple(faulted(line, model, version, own)),
     )
 
 
@@ -165,7 +173,7 @@ def _tried(line: Line, model: Model, version: str, since: str, made: Mapping[str
     )  # fmt: skip
 
 
-def _faulted(line: Line, model: Model, version: str, made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def faulted(line: Line, model: Model, version: str, made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what is known to have been wrong with the windows that a version was trained on.
 
     A window counts where it is held by an incident now, or where what training read of it was rewritten by a remedy
@@ -179,8 +187,12 @@ def _faulted(line: Line, model: Model, version: str, made: Mapping[str, Any]) ->
     read = {item.ref: dict(item.contents) for run in runs[-1:] for item in run.inputs}
     bad = {ref: keys for ref, contents in read.items() if (keys := _rewritten(line, ref, contents))}
     above = {item for ref in read for item in line.above(ref)} | set(read)
+    used = {key for contents in read.values() for key in contents}
     for held in line.state.quarantine.covering(above, first, last):
-        yield f"windows {held.first} to {held.last} of {held.dataset}, held by {held.incident or held.reason}", ""
+        if used and not any(held.first <= key <= held.last for key in used):
+            continue  # it was left out
+        by = held.incident or held.reason
+        yield f"quarantined windows {held.first} to {held.last} of {held.dataset}, held by {by}", ""
     for incident in line.state.incidents.all():
         verdict = incident.verdict
         if verdict is None or verdict.status != "named" or verdict.subject not in above:

@@ -36,12 +36,13 @@ def held_by(line: Line, remedy: Remedy) -> Backfill:
     return plan_backfill(line, {str(remedy.parameters["asset"]): remedy.windows})
 
 
-def touched(line: Line, remedy: Remedy) -> dict[str, Any]:
+def touched(line: Line, remedy: Remedy, incident: str) -> dict[str, Any]:
     """Say what a remedy would write and what stands on it.
 
     Returns:
         ``datasets`` delivered again, with windows and the rows that are there now; ``held`` kept out of training, with
-        first and last window; ``deployments`` whose loaded parts, and whose champion, change; ``code`` that is put in
+        first and last window; ``lifted``, windows of labels that the incident held and that are right again;
+        ``deployments`` whose loaded parts, and whose champion, change; ``code`` that is put in
         force again, by asset; ``standing``, the repair applied on arrival from then on; ``models`` that read what
         changes; ``trained``, the versions whose training windows are among them, for somebody to train again; ``logs``
         of what was served and decided, with windows and rows, which stay as they are.
@@ -53,6 +54,7 @@ def touched(line: Line, remedy: Remedy) -> dict[str, Any]:
         "held": [
             {"dataset": line.ref(name), "first": keys[0], "last": keys[-1]} for name, keys in held.windows.items()
         ],
+        "lifted": _lifted(line, rewritten, incident),
         "deployments": _deployments(line, remedy),
         "code": _code(line, remedy),
         "standing": _standing(line, remedy),
@@ -80,6 +82,17 @@ def _rows(line: Line, name: str, keys: Iterable[str]) -> int:
         return 0
     runs = ((key, graph.run_of(ref, key)) for key in keys)
     return sum(run.rows.get(key, 0) for key, run in runs if run is not None)
+
+
+def _lifted(line: Line, rewritten: Backfill, incident: str) -> list[dict[str, str]]:
+    labels = {model.labels for model in line.project.models.values()}
+    return [
+        {"dataset": item.dataset, "first": item.first, "last": item.last}
+        for item in line.state.quarantine.ranges
+        for name in labels & set(rewritten.windows)
+        if (item.dataset, item.incident) == (line.ref(name), incident)
+        and item.first <= rewritten.windows[name][-1] and rewritten.windows[name][0] <= item.last
+    ]  # fmt: skip
 
 
 def _deployments(line: Line, remedy: Remedy) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from headwater.app import accepting, approving, auditing, closing, expecting, flow, lifecycle, remedying, remembering
 from headwater.app.config import find, load_config
+from headwater.app.freezing import freeze, release_labels
 from headwater.app.freshness import freshness
 from headwater.app.init import init
 from headwater.app.judging import triage
@@ -163,6 +164,7 @@ class Workspace:
         for held in self.line.state.quarantine.ranges:
             if held.incident and held.dataset in {self.line.ref(item) for item in plan.windows}:
                 asset = Ref.parse(held.dataset).name
+                release_labels(self.line, {asset: plan.windows[asset]}, held.incident)
                 self.line.record(remedying.lift_hold(self.line, asset, list(plan.windows[asset]), held.incident))
 
     def train(
@@ -214,6 +216,7 @@ class Workspace:
             }
         if incident.verdict is None:
             triage(self.line, incident, max(self.line.state.runs))
+            freeze(self.line)
             incident = self.line.state.incidents.get(incident.id)
         assert incident.verdict is not None
         return {

@@ -99,6 +99,9 @@ def draw_touches(out: Console, touches: dict[str, Any]) -> None:
     held = [{**item, "dataset": _name(item["dataset"])} for item in touches.get("held") or ()]
     if held:
         out.print(screen.table(held, title="kept out of training"))
+    for item in touches.get("lifted") or ():
+        span = f"{item['first']} to {item['last']}"
+        out.print(f"labels of {screen.cell(_name(item['dataset']))} {span} may be read and trained on again")
     for item in touches.get("deployments") or ():
         parts = ", ".join(f"{name} {_short(change['from'])} → {_short(change['to'])}"
                           for name, change in item["parts"].items())  # fmt: skip

@@ -27,7 +27,8 @@ class History:
     out while its subject is in alarm, and also when its subject was merely unusual in a window in which something else
     was in alarm (it may carry the fault on). Windows of an incident that was closed as the world's doing, or as
     nothing, are learned after all, and so are those that somebody accepted as the new normal (see
-    `headwater.observe.acceptance`). A window that was looked at before it ended is not learned.
+    `headwater.observe.acceptance`). A window that was looked at before it ended is not learned, and nothing that was
+    measured by frozen labels is, until it is measured by right ones.
 
     Args:
         calendar: The project's calendar; the first call of a monitor sets it when it is not given.
@@ -94,6 +95,10 @@ class History:
         if evidence.type not in SERIES or self.open(evidence):
             return
         key = (evidence.type, evidence.subject)
+        if evidence.values.get("frozen"):
+            if self._series[key].pop(evidence.window, None) is not None:
+                self._touched(key, evidence.window)
+            return
         values = {name: number for name, value in evidence.values.items() if (number := _number(value)) is not None}
         if self._series[key].get(evidence.window) != values:
             self._series[key][evidence.window] = values

@@ -66,6 +66,9 @@ MONITORS: tuple[Monitor, ...] = (
 """The monitors of the line, in the order in which their findings are listed."""
 
 
+OF_LABELS = ("labels", "unmeasured")
+"""Monitors of the labels themselves: they go on looking where labels are frozen, and all that is measured by them is
+not looked at."""
 AT_ONCE = ("arrival", "filling", "contract", "schema", "mechanism", "release")
 """Evidence that can be judged while a window is still open: it does not hang on how many rows have come."""
 
@@ -80,8 +83,14 @@ def evaluate(
     """Let every monitor look at new evidence.
 
     The evidence may be in ``history`` already: a window is never compared with itself. What was measured of rows while
-    a window was still open gets no verdict, but for whether enough has come by then.
+    a window was still open gets no verdict, but for whether enough has come by then. What was measured by labels that
+    are in question (``frozen``) gets none either.
     """
     history.season(calendar)
     settled = [item for item in evidence if item.type in AT_ONCE or not history.open(item)]
-    return [finding for monitor in monitors for finding in monitor.evaluate(settled, history, calendar, now)]
+    right = [item for item in settled if not item.values.get("frozen")]
+    return [
+        finding
+        for monitor in monitors
+        for finding in monitor.evaluate(settled if monitor.name in OF_LABELS else right, history, calendar, now)
+    ]

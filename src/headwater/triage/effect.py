@@ -54,13 +54,13 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
                 continue
             if after is None:
                 continue
-            labels = case.replay.observed(model.labels, key)
-            value, spread, count = _priced(case, model, key, before, after, labels)
+            labels = _labels(case, model, key, plan, cache)
+            value, spread, count, varied = _priced(case, model, key, before, after, labels)
             weight = case.replay.weight(model.predictions, key)
             scored += round(weight * before.height)
             affected += round(weight * count)
             total += weight * value
-            variance += weight**2 * spread
+            variance += weight * spread + weight * (weight - 1) * varied
     if not affected and not total:
         return None
     half = 1.96 * math.sqrt(variance)
@@ -76,9 +76,21 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
     )
 
 
+def _labels(
+    case: Case, model: Model, key: str, plan: Plan, cache: dict[tuple[str, str], pl.DataFrame | None]
+) -> pl.DataFrame | None:
+    """Return a window's labels as the repair leaves them; None where they are in question or cannot be told."""
+    if not case.trusted(model, key):
+        return None
+    try:
+        return case.replay.value(model.labels, key, plan, cache)
+    except DataError:
+        return None
+
+
 def _priced(
     case: Case, model: Model, key: str, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame | None
-) -> tuple[float, float, int]:
+) -> tuple[float, float, int, float]:
     """Price one window; by expectation where its labels contradict themselves, not at all where the cost fails."""
     if model.cost is not None:
         for known in (labels, None):
@@ -91,19 +103,22 @@ def _priced(
 
 def _gap(
     case: Case, model: Model, key: str, before: pl.DataFrame, after: pl.DataFrame, labels: pl.DataFrame | None
-) -> tuple[float, float, int]:
-    """Return the expected gap in cost, its variance, and the number of affected predictions of one window."""
+) -> tuple[float, float, int, float]:
+    """Return the expected gap in cost, its variance, the affected predictions, and how the gap varies between rows.
+
+    The last is the sum of squares about the mean, for rows that are a sample of a log.
+    """
     right = after.unique(model.entity, keep="last", maintain_order=True)
     left = before.unique(model.entity, keep="last", maintain_order=True)
     try:
         both = left.select(model.entity).join(right.select(model.entity), on=model.entity)
     except pl.exceptions.SchemaError:
-        return 0.0, 0.0, before.height  # where the id is of another type, nothing finds its rows again
+        return 0.0, 0.0, before.height, 0.0  # where the id is of another type, nothing finds its rows again
     left = both.join(left, on=model.entity, how="left", maintain_order="left")
     right = both.join(right, on=model.entity, how="left", maintain_order="left")
     count = _affected(case, model, key, left, right) + (before.height - both.height) + (after.height - both.height)
     if model.cost is None or not both.height:
-        return 0.0, 0.0, count
+        return 0.0, 0.0, count, 0.0
 
     def gap(truth: pl.Series) -> pl.Series:
         return (case.price(model, left, truth, labels) - case.price(model, right, truth, labels)).fill_null(0.0)
@@ -111,14 +126,19 @@ def _gap(
     if model.task == "binary":
         p = right["p"].cast(pl.Float64)
         certain, never = gap(p * 0 + 1), gap(p * 0)
-        value = float((p * certain + (1 - p) * never).sum())
-        return value, float((p * (1 - p) * (certain - never) ** 2).sum()), count
+        rows = p * certain + (1 - p) * never
+        return float(rows.sum()), float((p * (1 - p) * (certain - never) ** 2).sum()), count, _varied(rows)
     told = right[model.predicted].cast(pl.Float64)
     if model.task == "ranking":
         known = [] if labels is None else labels.drop_nulls(model.outcome)[model.entity].to_list()
-        return float(gap(told * 0).filter(left[model.entity].is_in(known)).sum()), 0.0, count
+        rows = gap(told * 0).filter(left[model.entity].is_in(known))
+        return float(rows.sum()), 0.0, count, _varied(rows)
     gaps = np.stack([gap(told + error).to_numpy() for error in open_errors(case, model)])
-    return float(gaps.mean(axis=0).sum()), float(gaps.var(axis=0).sum()), count
+    return float(gaps.mean(axis=0).sum()), float(gaps.var(axis=0).sum()), count, _varied(pl.Series(gaps.mean(axis=0)))
+
+
+def _varied(rows: pl.Series) -> float:
+    return float(((rows - rows.mean()) ** 2).sum()) if len(rows) > 1 else 0.0
 
 
 def _affected(case: Case, model: Model, key: str, left: pl.DataFrame, right: pl.DataFrame) -> int:

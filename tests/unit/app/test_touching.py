@@ -48,7 +48,9 @@ def promised(before: dict[str, Any], touches: dict[str, Any]) -> dict[str, Any]:
     after["pins"] |= {item["asset"].rsplit("/", 1)[-1]: item["to"] for item in touches["code"]}
     after["repairs"] |= {item["dataset"].rsplit("/", 1)[-1]: item["repair"] for item in touches["standing"]}
     held = {(item["dataset"], item["first"], item["last"]) for item in touches["held"]}
-    after["held"] = sorted({*before["held"], *held})
+    lifted = {(item["dataset"], item["first"], item["last"]) for item in touches["lifted"]}
+    assert lifted <= set(before["held"])
+    after["held"] = sorted({*before["held"], *held} - lifted)
     return after
 
 
@@ -163,7 +165,7 @@ def test_a_rollback_to_an_earlier_champion_makes_it_champion_again(shop):
 
     from headwater.app.touching import touched
 
-    told = touched(shop.line, remedy)
+    told = touched(shop.line, remedy, "incident:shop/1")
     assert told["deployments"][0]["champion"] == {"from": "2", "to": "1"}
     before = standing(shop)
     shop.wait(minutes=1)

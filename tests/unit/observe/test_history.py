@@ -37,6 +37,17 @@ def test_windows_in_alarm_are_not_learned():
     assert DAYS[30] not in keys
 
 
+def test_what_is_frozen_is_unlearned_until_it_is_measured_anew():
+    history, random = learned(30)
+    assert DAYS[20] in history.baseline("profile", TABLE, DAYS[30]).keys
+    values = table(20, random)
+    history.add_evidence(evidence(DAYS[20], {**values, "frozen": "incident:nyc/1"}))
+    assert DAYS[20] not in history.baseline("profile", TABLE, DAYS[30]).keys
+    assert history.values("profile", TABLE, DAYS[20]) == {}
+    history.add_evidence(evidence(DAYS[20], values))
+    assert DAYS[20] in history.baseline("profile", TABLE, DAYS[30]).keys
+
+
 def test_an_alarm_that_comes_late_is_unlearned():
     history, _ = learned(30)
     assert DAYS[20] in history.baseline("profile", TABLE, DAYS[30]).keys

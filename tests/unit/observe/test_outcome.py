@@ -50,6 +50,16 @@ def test_an_improvement_is_no_alarm():
     assert played(excess) == []
 
 
+def test_frozen_labels_alarm_nobody_about_the_loss_and_the_labels_are_still_watched():
+    excess = clean()
+    excess[60:] += 2.0
+    frozen = [""] * 60 + ["incident:nyc/1"] * 30
+    assert played(excess, frozen=frozen) == []
+    maturity = [1.0] * 60 + [0.5] * 30
+    found = played(excess, maturity=maturity, frozen=frozen)
+    assert {(item.monitor, item.metric) for item in found} == {("labels", "maturity")}
+
+
 def test_immature_windows_give_no_verdict_on_the_loss_but_the_missing_labels_do():
     excess = clean()
     excess[60:] += 2.0
