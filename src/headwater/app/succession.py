@@ -168,7 +168,7 @@ def _tried(line: Line, model: Model, version: str, since: str, made: Mapping[str
     held_out = str(made.get("held_out", [""])[0])
     return tuple(
         Gap(key, float(told["loss"]), float(told["loss_before"]), int(told["rows"]), found.id,
-            unseen=bool(held_out) and key >= held_out)
+            unseen=bool(held_out) and key >= held_out, lived=False)
         for key, told in sorted(found.values["windows"].items())
     )  # fmt: skip
 

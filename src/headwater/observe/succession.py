@@ -11,18 +11,16 @@ from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
 from headwater.stats.outcomes.intervals import t_interval
-
-WORSE = 0.03
-"""Share of the predecessor's loss by which a release must be worse: those that differ by their seed differ by less."""
-_FEWEST = 3
+from headwater.stats.outcomes.paired import WORSE, worse
 
 
 class SuccessionMonitor:
     """Alarm when a release does worse than its predecessor would have done on the same served rows.
 
-    Over the label-mature windows since the release, on trial for three weeks, and at once over those that its
-    predecessor served last: the mean gap of the losses is above 0 (95 % t interval over windows) and at least 3 % of
-    the predecessor's loss. Both versions see the same rows, so weather and customers do not move the gap.
+    Over the label-mature windows since the release, on trial for three weeks: the mean gap of the losses is above 0 (95
+    % t interval over windows) and at least 3 % of the predecessor's loss. At once over those that its predecessor
+    served last, where the gate has looked before: 99 % and 4 %. Both versions see the same rows, so weather and
+    customers do not move the gap.
 
     Reads ``gap``, ``loss_before`` and ``since`` (first window of the release) of succession evidence, whose findings
     are the performance monitor's: they come as late as labels do; and ``windows`` of trial evidence.
@@ -59,7 +57,7 @@ def _lived(item: Evidence, history: History) -> list[tuple[float, float]]:
 def _told(item: Evidence, pairs: Sequence[tuple[float, float]], monitor: str, now: datetime) -> list[Finding]:
     gaps, losses = (np.array([pair[side] for pair in pairs]) for side in (0, 1))
     bound, base = t_interval(gaps), float(losses.mean())
-    if len(gaps) < _FEWEST or bound.low <= 0 or bound.value < WORSE * base:
+    if not worse(gaps, base, tried=item.type == "trial"):
         return []
     text = (
         f"version {item.values['version']} loses {bound.value:.4g} ({bound.low:.4g} to {bound.high:.4g}) more than "

@@ -10,10 +10,11 @@ import numpy as np
 
 from headwater.core.assets import Mechanism
 from headwater.core.project import Model
+from headwater.stats.outcomes.paired import FEWEST, WORSE
 from headwater.stats.outcomes.task_loss import NAMES
 from headwater.triage.case import Case
 from headwater.triage.replay import Plan
-from headwater.triage.successions import FEWEST, WORSE, Gap, Succession, base, bound, worse
+from headwater.triage.successions import Gap, Succession, base, bound, losing
 from headwater.triage.suspects import Proof, Weighed
 
 PROMISED = 0.5
@@ -37,7 +38,7 @@ def _judged(case: Case, item: Weighed) -> Weighed:
     if model is None or made is None or not _served_by(case, item, made):
         return item
     lived, every = made.gaps, (*made.tried, *made.gaps)
-    if (told := next((gaps for gaps in (lived, every) if worse(gaps)), None)) is not None and not _relieved(made):
+    if (told := next((gaps for gaps in (lived, every) if losing(gaps)), None)) is not None and not _relieved(made):
         return _blamed(case, item, model, made, told)
     unseen = [gap for gap in every if gap.unseen]
     if len(lived) < FEWEST and len(unseen) < FEWEST:

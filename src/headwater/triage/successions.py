@@ -11,14 +11,9 @@ from headwater.core.assets import Mechanism
 from headwater.core.errors import DataError
 from headwater.core.project import Model
 from headwater.stats.outcomes.intervals import Interval, t_interval
+from headwater.stats.outcomes.paired import worse
 from headwater.triage.mechanism import loss_of
 from headwater.triage.replay import Replay
-
-FEWEST = 3
-"""Label-mature windows without which nothing is said of a release."""
-WORSE = 0.03
-"""How much greater than the predecessor's the loss must be, as a share of it: releases that differ by their seed alone
-differ by less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +27,7 @@ class Gap:
         rows: Labelled rows.
         evidence: Id of the evidence that says so.
         unseen: Whether the version was not trained on it: one that was flatters it.
+        lived: Whether the version served it; else its predecessor did.
     """
 
     window: str
@@ -40,6 +36,7 @@ class Gap:
     rows: int
     evidence: str
     unseen: bool = True
+    lived: bool = True
 
     @property
     def gap(self) -> float:
@@ -88,10 +85,9 @@ def base(gaps: Sequence[Gap]) -> float:
     return float(np.mean([gap.before for gap in gaps])) if gaps else 0.0
 
 
-def worse(gaps: Sequence[Gap]) -> bool:
-    """Whether a version does worse than its predecessor, beyond what windows vary and by enough to matter."""
-    found = bound(gaps)
-    return len(gaps) >= FEWEST and found.low > 0 and found.value >= WORSE * base(gaps)
+def losing(gaps: Sequence[Gap]) -> bool:
+    """Whether a version does worse than its predecessor, see `headwater.stats.outcomes.paired.worse`."""
+    return worse([gap.gap for gap in gaps], base(gaps), tried=any(not gap.lived for gap in gaps))
 
 
 def compared(replay: Replay, model: Model, key: str, before: Mapping[str, str]) -> dict[str, float]:

@@ -19,6 +19,7 @@ Ints = npt.NDArray[np.intp]
 BEYOND = 1.5
 """How many times the largest distance that the past has shown a column must have moved."""
 _FEWEST = 4
+_LEAST = 0.05  # a smaller distance is none: a week without its holiday
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def moved(
         distance = hellinger(now, before)
         whole = counts[old].sum(axis=0)
         usual = max((_from_rest(counts[block].sum(axis=0), whole) for block in blocks), default=0.0)
-        exceedance = distance / max(usual, 1e-6)
+        exceedance = distance / max(usual, _LEAST)
         if exceedance >= BEYOND:
             carried = _carried(codes[~new_rows][:, [at]], [size], values[~new_rows], [now])
             found.append(Moved(at, distance, exceedance, carried))

@@ -26,7 +26,10 @@ MOST = 0.7
 """Share of the information above which a slice is as good as everything."""
 _SIMPLER = 0.9  # one condition is preferred when it tells at least so much of what two tell
 _FEWEST = 5
-_POOL = 8.0  # windows' worth of belief that a slice's windows vary as all rows' do
+_POOL = 8.0  # windows' worth of belief that a slice's windows vary as other slices' do
+_PRESENT = 0.6  # share of the windows, recent and earlier, in which a slice must have rows
+_CLEARLY = 0.5  # standard deviations of the earlier windows from which a window counts
+_REST, _STILL = 0.25, 2.0  # the rest is as it was below this share of the change, or within so many standard errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,11 @@ class Slice:
         conditions: (column, value) pairs.
         change: Change of the mean score within it, recent less earlier.
         rest: The same of all other rows.
-        z: The change in standard errors, windows as blocks.
-        z_rest: The same of all other rows.
+        z: The change against the rest of its windows, in standard errors.
+        z_rest: The change of all other rows, in standard errors over windows.
         z_all: The same of all rows.
         share: Share of the recent rows that is in it.
+        raised: Recent windows in which it lies clearly to that side of the rest.
         tested: Slices that were looked at.
         alone: Whether it explains the change: the rest is as it was, and chance does not find such a slice.
     """
@@ -52,6 +56,7 @@ class Slice:
     z_rest: float
     z_all: float
     share: float
+    raised: int
     tested: int
     alone: bool
 
@@ -74,7 +79,8 @@ def carrier(
 
     A score is what a row says of a shift, ``y - p`` say, and its information how much it would say of a shift of one,
     ``p (1 - p)``: so a shift of all log odds alike, which moves uncertain rows more, is seen as the same everywhere. A
-    slice's spread is that of its earlier windows, drawn towards that of all rows.
+    slice is compared with the rest of the same windows, so that a bad day for everybody is nobody's slice; how much
+    that gap varies is taken from the earlier windows, drawn towards how it varies for other slices.
 
     It misleads where the change has another cause per slice, and names the nearest of two columns that go together.
 
@@ -118,11 +124,7 @@ def carrier(
 @dataclass(slots=True)
 class _Measured:
     conditions: Conditions
-    change: float
-    rest: float
     z: float
-    z_rest: float
-    share: float
     weight: float
 
 
@@ -139,11 +141,8 @@ class _Search:
         self.score, self.information, self.columns, self.at = score, information, columns, windows
         self.new, self.least = recent, least
         self.codes = [column.codes.astype(np.intp) for column in columns]
-        count = len(recent)
-        parts = (score, information, np.ones(len(score)))
-        self.total: Floats = np.vstack([np.bincount(windows, part, count) for part in parts])
-        self.usual = self._spread(self.total[:1], self.total[1:2], None)[0]
-        self.z_all = float(self._changed(self.total[:1], self.total[1:2])[1][0])
+        self.sums, self.known = (np.bincount(windows, part, len(recent)) for part in (score, information))
+        self.usual = self._usual()
 
     def rows(self, conditions: Conditions) -> Ints:
         mask = np.ones(len(self.score), dtype=bool)
@@ -155,7 +154,7 @@ class _Search:
         """Measure every value of every further column among some rows."""
         taken, count = {column for column, _ in conditions}, len(self.new)
         at, score, information = self.at[rows], self.score[rows], self.information[rows]
-        found: list[_Measured] = []
+        found: list[tuple[list[Conditions], Floats, Floats]] = []
         for column, labelled in enumerate(self.columns):
             kinds = len(labelled.labels)
             if column in taken or kinds < 2:
@@ -167,68 +166,109 @@ class _Search:
             )
             enough = (counts[:, self.new].sum(axis=1) >= self.least) & (counts[:, ~self.new].sum(axis=1) >= self.least)
             enough &= counts.sum(axis=1) < len(rows)
+            # What comes and goes by the day, weather say, is no part of the rows but a name for some windows.
+            for side in (self.new, ~self.new):
+                enough &= (counts[:, side] > 0).mean(axis=1) >= _PRESENT
             if enough.any():
                 named = [(*conditions, (column, int(code))) for code in np.flatnonzero(enough)]
-                found += self._measured(named, sums[enough], known[enough], counts[enough])
-        return found
+                found.append((named, sums[enough], known[enough]))
+        if not conditions and found:
+            self.usual = max(self.usual, self._typical(found))
+        return [item for named, sums, known in found for item in self._measured(named, sums, known)]
 
-    def _measured(self, named: Sequence[Conditions], sums: Floats, known: Floats, counts: Floats) -> list[_Measured]:
-        change, z = self._changed(sums, known)
-        rest, z_rest = self._changed(self.total[0] - sums, np.maximum(self.total[1] - known, 0.0))
-        share = counts[:, self.new].sum(axis=1) / max(1.0, float(self.total[2][self.new].sum()))
-        weight = known[:, self.new].sum(axis=1) / max(1e-12, float(self.total[1][self.new].sum()))
-        return [
-            _Measured(name, *(float(item[at]) for item in (change, rest, z, z_rest, share, weight)))
-            for at, name in enumerate(named)
-            if math.isfinite(z[at])
-        ]
+    def _typical(self, found: Sequence[tuple[Sequence[Conditions], Floats, Floats]]) -> float:
+        """Return how slices' windows vary, as a rule: rows of one window and slice share more than their day."""
+        spreads = np.concatenate([self._gaps(sums, known)[2] for _, sums, known in found])
+        return float(np.median(spreads[np.isfinite(spreads)])) if np.isfinite(spreads).any() else 0.0
 
-    def _changed(self, sums: Floats, known: Floats) -> tuple[Floats, Floats]:
-        """Return the change per unit of information, recent less earlier, and the same in standard errors."""
+    def _measured(self, named: Sequence[Conditions], sums: Floats, known: Floats) -> list[_Measured]:
+        z = self._contrast(sums, known)
+        weight = known[:, self.new].sum(axis=1) / max(1e-12, float(self.known[self.new].sum()))
+        return [_Measured(name, float(z[at]), float(weight[at])) for at, name in enumerate(named) if np.isfinite(z[at])]
+
+    def _contrast(self, sums: Floats, known: Floats) -> Floats:
+        """Return the change of slice against rest, window by window, in standard errors."""
+        change, heavy, own = self._gaps(sums, known)
+        degrees = np.maximum((heavy[:, ~self.new] > 0).sum(axis=1) - 1, 0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            now, before = (sums[:, side].sum(axis=1) / known[:, side].sum(axis=1) for side in (self.new, ~self.new))
-            spread = self._spread(sums, known, getattr(self, "usual", None))
-            error = np.sqrt(spread * sum(1 / known[:, side].sum(axis=1) for side in (self.new, ~self.new)))
-            change = now - before
-            return change, np.where(error > 0, change / error, np.nan)
+            spread = (np.nan_to_num(own) * degrees + _POOL * self.usual) / (degrees + _POOL)
+            error = np.sqrt(spread * sum(1 / heavy[:, side].sum(axis=1) for side in (self.new, ~self.new)))
+            return np.asarray(change / error)
 
-    def _spread(self, sums: Floats, known: Floats, usual: float | None) -> Floats:
-        """Return by how much windows vary, per unit of information, drawn towards what is usual."""
-        past_sums, past_known = sums[:, ~self.new], known[:, ~self.new]
+    def _gaps(self, sums: Floats, known: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the change of slice against rest, each window's weight in it, and how earlier windows vary."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean = past_sums.sum(axis=1) / past_known.sum(axis=1)
-            squares = np.where(past_known > 0, (past_sums - mean[:, None] * past_known) ** 2 / past_known, 0.0)
-        windows = np.maximum((past_known > 0).sum(axis=1) - 1, 0)
-        if usual is None:
-            return np.asarray(squares.sum(axis=1) / np.maximum(windows, 1))
-        return np.asarray((squares.sum(axis=1) + _POOL * usual) / (windows + _POOL))
+            others, left = self.sums - sums, np.maximum(self.known - known, 0.0)
+            gap = sums / known - others / left
+            heavy = np.where((known > 0) & (left > 0), 1 / (1 / known + 1 / left), 0.0)
+            gap = np.where(heavy > 0, gap, 0.0)
+            now, before = (
+                (gap * heavy)[:, side].sum(axis=1) / heavy[:, side].sum(axis=1) for side in (self.new, ~self.new)
+            )
+            off = np.where(heavy[:, ~self.new] > 0, gap[:, ~self.new] - before[:, None], 0.0)
+            degrees = np.maximum((heavy[:, ~self.new] > 0).sum(axis=1) - 1, 0)
+            own = (heavy[:, ~self.new] * off**2).sum(axis=1) / np.maximum(degrees, 1)
+        return now - before, heavy, np.where(degrees > 0, own, np.nan)
+
+    def _usual(self) -> float:
+        """Return how rows vary by themselves, per unit of information: what a slice's windows vary by at least."""
+        old = ~self.new[self.at]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(self.known > 0, self.sums / self.known, 0.0)[self.at[old]]
+        off = self.score[old] - mean * self.information[old]
+        return float((off**2).sum() / max(1e-12, float(self.information[old].sum())))
 
     def told(self, item: _Measured, tested: int) -> Slice:
+        inside = np.zeros(len(self.score), dtype=bool)
+        inside[self.rows(item.conditions)] = True
+        (change, z), (rest, z_rest), (_, z_all) = (
+            self._moved(side) for side in (inside, ~inside, np.ones(len(inside), dtype=bool))
+        )
         needed = NormalDist().inv_cdf(1 - LEVEL / (2 * max(1, tested)))
-        rest_is_still = abs(item.z_rest) < 2.0 or abs(item.rest) < 0.25 * abs(item.change)
-        better = item.z**2 - (0.0 if math.isnan(self.z_all) else self.z_all**2) > 2 * math.log(max(2, tested))
-        alone = abs(item.z) >= needed and rest_is_still and better and item.weight <= MOST
-        mean = self._mean_change(item.conditions)
+        still = abs(rest) < _REST * abs(change) or (abs(z_rest) < _STILL and abs(rest) < abs(change) / 2)
+        new = self.new[self.at]
+        means = [self._mean(side) for side in (inside, ~inside)]
         return Slice(
             conditions=tuple((self.columns[at].name, self.columns[at].labels[code]) for at, code in item.conditions),
-            change=mean[0],
-            rest=mean[1],
+            change=means[0],
+            rest=means[1],
             z=item.z,
-            z_rest=item.z_rest,
-            z_all=self.z_all,
-            share=item.share,
+            z_rest=z_rest,
+            z_all=z_all,
+            share=float((inside & new).sum() / max(1, new.sum())),
+            raised=self._raised(item.conditions, item.z > 0),
             tested=tested,
-            alone=alone,
+            alone=abs(item.z) >= needed and still and item.weight <= MOST and abs(z) > _STILL,
         )
 
-    def _mean_change(self, conditions: Conditions) -> tuple[float, float]:
-        """Return the change of the mean score per row, in the slice and in the rest."""
-        inside = np.zeros(len(self.score), dtype=bool)
-        inside[self.rows(conditions)] = True
-        new = self.new[self.at]
-        means = [
-            float(self.score[side & new].mean() - self.score[side & ~new].mean())
-            if (side & new).any() and (side & ~new).any() else 0.0
-            for side in (inside, ~inside)
-        ]  # fmt: skip
-        return means[0], means[1]
+    def _raised(self, conditions: Conditions, upwards: bool) -> int:
+        rows = self.rows(conditions)
+        sums, known = (np.bincount(self.at[rows], part[rows], len(self.new)) for part in (self.score, self.information))
+        left = self.known - known
+        there = (known > 0) & (left > 0)
+        gap = np.zeros(len(self.new))
+        gap[there] = sums[there] / known[there] - (self.sums - sums)[there] / left[there]
+        usual = gap[there & ~self.new]
+        if len(usual) < _FEWEST:
+            return 0
+        off = (gap - float(np.median(usual))) * (1 if upwards else -1)
+        return int((off[there & self.new] > _CLEARLY * float(usual.std(ddof=1))).sum())
+
+    def _moved(self, rows: npt.NDArray[np.bool_]) -> tuple[float, float]:
+        """Return the change of some rows per unit of information, and the same in standard errors over windows."""
+        count = len(self.new)
+        sums, known = (np.bincount(self.at[rows], part[rows], count) for part in (self.score, self.information))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            each = np.where(known > 0, sums / known, np.nan)
+        there = np.isfinite(each)
+        sides = [np.flatnonzero(there & side) for side in (~self.new, self.new)]
+        if min(map(len, sides)) < 1 or len(sides[0]) < 3:
+            return 0.0, 0.0
+        before, now = (float(sums[side].sum() / known[side].sum()) for side in sides)
+        error = float(each[sides[0]].std(ddof=1)) * math.sqrt(sum(1 / len(side) for side in sides))
+        return now - before, (now - before) / error if error > 0 else 0.0
+
+    def _mean(self, rows: npt.NDArray[np.bool_]) -> float:
+        """Return the change of the mean score per row."""
+        sides = [self.score[rows & side] for side in (self.new[self.at], ~self.new[self.at])]
+        return float(sides[0].mean() - sides[1].mean()) if all(map(len, sides)) else 0.0
