@@ -151,7 +151,14 @@ def scan(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummary:
             stop = min(at + (1 << 18), piece.stop)
             part = Piece(piece.chunk, at, stop, piece.position + at - piece.start)
             total = total.merge(_scan(start, part))
+    if total.count and total.grid is not None and total.grid.kind != "values":
+        return total.with_(table=sampled(_rows_of(piece) for piece in pieces))
     return total
+
+
+def _rows_of(piece: Piece) -> tuple[npt.NDArray[Any], Bytes | None, int, int]:
+    found = stored(piece)
+    return found.values, found.validity, found.offset, piece.position
 
 
 def _scan(start: ColumnSummary, piece: Piece) -> ColumnSummary:
@@ -199,12 +206,7 @@ def scan_numbers(start: ColumnSummary, piece: Piece) -> ColumnSummary:
             infinities = len(values) - nans - int(finite.sum())
             values = values[finite]
     counted = {"rows": rows, "nulls": nulls, "nans": nans, "infinities": infinities}
-    if not len(values):
-        return start.with_(**counted)
-    table = None
-    if grid.kind != "values":
-        table = sampled([(found.values, found.validity, found.offset, piece.position)])
-    return summary_of_numbers(start, values).with_(**counted, table=table)
+    return summary_of_numbers(start, values).with_(**counted)
 
 
 def summary_of_numbers(start: ColumnSummary, values: npt.NDArray[Any]) -> ColumnSummary:
