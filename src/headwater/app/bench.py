@@ -32,7 +32,7 @@ from headwater.triage.verdict import judge
 
 BESIDE = ("data", "../shared/data")
 """Folders, seen from the present one, in which the data is looked for when nobody says where it is."""
-CHUNK = 6
+CHUNK = 4
 Say = Callable[[str, float], None]
 """``say(text, share)``: how far it has come."""
 

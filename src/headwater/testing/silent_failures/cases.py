@@ -15,7 +15,7 @@ from headwater.testing.silent_failures.kinds import KINDS
 
 Role = Literal["fault", "double", "world", "decoy", "clean", "storm"]
 CONTROLS: tuple[Role, ...] = ("decoy", "clean", "storm")
-SEVERITIES = ((1.0, 0.45), (0.5, 0.3), (0.2, 0.25))
+SEVERITIES = ((1.0, 0.3), (0.5, 0.3), (0.2, 0.25), (0.1, 0.15))
 """How hard a fault hits, and how often it does so."""
 _SHAPES = {"abrupt": 0.7, "gradual": 0.15, "intermittent": 0.15}
 
@@ -63,6 +63,7 @@ class Size:
         rounds: How often each fault is played.
         faults: At most so many fault cases (0: all).
         worlds: How often each change of the world is played.
+        changes: At most so many cases of a changed world (0: all).
         doubles: Share of cases with two faults, of the fault cases.
         controls: Share of controls among all cases; clean stretches and storms come on top.
         windows: Windows played at most from the onset on.
@@ -73,6 +74,7 @@ class Size:
     rounds: int = 4
     faults: int = 130
     worlds: int = 3
+    changes: int = 0
     doubles: float = 0.1
     controls: float = 0.4
     windows: int = 8
@@ -80,7 +82,7 @@ class Size:
 
 
 FULL = Size()
-QUICK = Size(onsets=1, rounds=1, faults=24, worlds=1, windows=8, quiet=2)
+QUICK = Size(onsets=1, rounds=1, faults=14, worlds=1, changes=2, windows=8, quiet=2)
 
 
 def chance(*about: object) -> np.random.Generator:
@@ -101,8 +103,10 @@ def plan(entry: Entry, size: Size, seed: int = 0) -> list[Planned]:
         found.append(_one(entry, "fault", (fault,), again, onsets, size, seed))
     for place in range(round(size.doubles * len(chosen))):
         found.append(_one(entry, "double", _pair(entry, place, seed), place, onsets, size, seed))
-    for fault in entry.worlds:
-        found += [_one(entry, "world", (fault,), again, onsets, size, seed) for again in range(size.worlds)]
+    changes = [(fault, again) for again in range(size.worlds) for fault in entry.worlds]
+    order = chance(seed, entry.name, "worlds").permutation(len(changes)) if size.changes else range(len(changes))
+    for place in list(order)[: size.changes or None]:
+        found.append(_one(entry, "world", (changes[place][0],), changes[place][1], onsets, size, seed))
     wanted = math.ceil(len(found) * size.controls / (1 - size.controls))
     if entry.decoys:
         found += [_one(entry, "decoy", (), place, onsets, size, seed) for place in range(wanted)]
