@@ -22,6 +22,7 @@ PREDICTION = "prediction"
 """Name of the prediction among the columns that the loss is learned from."""
 _RIDGE = 30.0  # rows' worth of belief that a cell is like the others
 _ENOUGH = 200
+_FARTHEST = 1e70  # the sum of fourth powers of larger errors leaves the range of a float
 
 
 def encoding_of(features: pl.DataFrame, prediction: Floats) -> Encoding:
@@ -64,7 +65,8 @@ class Losses:
             outcome: What became of it; None while labels are to come. Rows without label are to be left out.
 
         Raises:
-            DataError: numbers are missing, or a column is not there or has become another kind.
+            DataError: numbers are missing or out of all proportion, or a column is not there or has become another
+                kind.
         """
         n = features.height
         f = checked("prediction", prediction, n, low=None)
@@ -75,7 +77,13 @@ class Losses:
         cells = int(sum(sizes))
         if outcome is None:
             return cls(encoding, n, np.bincount(place.ravel(), minlength=cells).astype(np.float64))
-        error = checked("outcome", outcome, n, low=None) - f
+        with np.errstate(over="ignore"):
+            error = checked("outcome", outcome, n, low=None) - f
+        if n and np.abs(error).max() > _FARTHEST:
+            raise DataError(
+                f"an outcome lies {np.abs(error).max():.3g} from its prediction",
+                hint="no loss can be estimated from that; leave such rows out and count them",
+            )
         losses = {"mae": np.abs(error), "mse": error**2, "bias": error}
         pairs = np.zeros((cells, cells))
         for i, size in enumerate(sizes):

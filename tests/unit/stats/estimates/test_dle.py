@@ -126,3 +126,14 @@ def test_the_name_of_the_prediction_is_taken():
         encoding_of(pl.DataFrame({"prediction": [1.0]}), np.array([1.0]))
     with pytest.raises(UsageError, match="cannot be learned by"):
         Dle(by="magic")
+
+
+@pytest.mark.parametrize("outcome", [1.7e308, -1.7e308, 1e80])
+def test_an_outcome_out_of_all_proportion_is_refused_and_the_largest_others_give_numbers(outcome):
+    features, prediction, outcomes = parcels(1)
+    for one in (outcomes, np.sign(outcome) * np.full(len(outcomes), 9e69)):
+        found = Dle().points([Losses.of(cells(), features, prediction, one)], window(cells(), parcels(2), False))
+        assert all(np.isfinite(point).all() for point in found.values())
+    outcomes[7] = outcome
+    with pytest.raises(DataError, match="from its prediction"):
+        Losses.of(cells(), features, prediction, outcomes)
