@@ -116,9 +116,9 @@ _LISTED = (
           "outcomes of one class are not reported in time"),
     _kind("label_definition", "labels", "ml", _CODE, "label_code transform_code", "the label means something else"),
     _kind("label_join_loss", "labels", "ml", _CODE, "label_code transform_code", "labels are lost in a join"),
-    _kind("covariate", "world", "", frozenset({"none", "hold", "retrain"}), "world covariate",
+    _kind("covariate", "world", "", frozenset({"none", "hold", "retrain"}), "world covariate*",
           "other cases come than before", ("abrupt",)),
-    _kind("concept", "world", "", frozenset({"retrain"}), "world concept",
+    _kind("concept", "world", "", frozenset({"retrain"}), "world concept*",
           "the same cases end differently than before", ("abrupt",)),
 )  # fmt: skip
 

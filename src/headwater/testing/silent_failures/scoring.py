@@ -368,7 +368,7 @@ def by_kind(cases: Sequence[Scored]) -> list[dict[str, Any]]:
         main = [case for case in own if case.level in HEADLINE]
         if own:
             found.append({
-                "kind": kind.name, "group": kind.group, "held_out": kind.name in HELD_OUT, "played": len(own),
+                "name": kind.name, "group": kind.group, "held_out": kind.name in HELD_OUT, "played": len(own),
                 "faults": len(main), "detected": share(case.detected for case in main),
                 **{name: share(map(of, main)) for name, of in _SHARES.items()},
             })  # fmt: skip
