@@ -165,7 +165,7 @@ def missed(told: Mapping[str, Any]) -> list[str]:
     """What was said instead, for single faults that were not named and changes of the world that were not told."""
     sums: dict[tuple[str, str, str], int] = {}
     for case in told["cases"]:
-        wanted = case["role"] == "world" or case["role"] == "fault" and case["level"] in ("S2", "S3")
+        wanted = case["role"] == "world" or (case["role"] == "fault" and case["level"] in ("S2", "S3"))
         if case["tier"] != "T3" or not wanted or case["top1"]:
             continue
         subject = case["said"][0].rpartition("/")[2]

@@ -37,7 +37,7 @@ def reorder(source: str, ref: str) -> Decoy:
     return Decoy(f"reorder_{source}", "reorder", ref, changed_feed(source, change), "the same rows in another order")
 
 
-def new_column(source: str, ref: str, name: str = "batch_id") -> Decoy:
+def added_column(source: str, ref: str, name: str = "batch_id") -> Decoy:
     """Send a column that nobody reads."""
 
     def change(frame: pl.DataFrame, window: Window, strength: float, draw: Draw) -> pl.DataFrame:

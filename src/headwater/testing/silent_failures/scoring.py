@@ -33,6 +33,7 @@ class Scored:
         role: What it was.
         tier: What could be looked at.
         kinds: Kinds of its faults.
+        effect: How much it moved at its worst; of a harmless change next to nothing.
         level: S0 to S3; empty for controls.
         onset: Its first faulty window.
         shape: How it set in.
@@ -63,6 +64,7 @@ class Scored:
     role: str
     tier: Tier
     kinds: tuple[str, ...]
+    effect: float
     level: str
     onset: str
     shape: str
@@ -129,6 +131,7 @@ def score(entry: Entry, played: Played, tier: Tier, assets: int) -> Scored:
         role=case.role,
         tier=tier,
         kinds=tuple(fault.kind for fault in faults),
+        effect=played.effect.size,
         level="" if quiet else played.effect.level,
         onset=case.onset,
         shape=case.shape,
@@ -306,6 +309,7 @@ def summary(cases: Sequence[Scored]) -> dict[str, Any]:
         "cases": len(cases),
         "faults": len(faults),
         "controls": share(case.role in CONTROLS for case in cases),
+        "harmless_effect": max((case.effect for case in controls), default=None),
         "held_out": {name: share(map(of, held)) for name, of in _SHARES.items()} | {"faults": len(held)},
         "intervals": {name: interval(faults, of) for name, of in _SHARES.items()},
         "abstention": abstention(cases),

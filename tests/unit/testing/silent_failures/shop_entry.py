@@ -36,6 +36,6 @@ ENTRY = Entry(
     decoys=(
         plant.refactor("visits", "dataset:shop/visits"),
         plant.reorder("raw_sessions", "dataset:shop/raw_sessions"),
-        plant.new_column("raw_customers", "dataset:shop/raw_customers"),
+        plant.added_column("raw_customers", "dataset:shop/raw_customers"),
     ),
 )  # fmt: skip

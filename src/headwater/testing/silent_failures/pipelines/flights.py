@@ -248,8 +248,8 @@ _DECOYS = (
     plant.reseed(SERVER),
     plant.reorder("raw_weather", "dataset:nyc/raw_weather"),
     plant.reorder("raw_flights", "dataset:nyc/raw_flights"),
-    plant.new_column("raw_planes", "dataset:nyc/raw_planes"),
-    plant.new_column("raw_arrivals", "dataset:nyc/raw_arrivals"),
+    plant.added_column("raw_planes", "dataset:nyc/raw_planes"),
+    plant.added_column("raw_arrivals", "dataset:nyc/raw_arrivals"),
 )
 
 ENTRY = Entry(

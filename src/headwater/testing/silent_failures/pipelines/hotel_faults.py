@@ -241,7 +241,7 @@ DECOYS: tuple[Decoy, ...] = (
     p.reseed(HOTEL.deployment),
     p.reorder("raw_guests", HOTEL.ref("raw_guests")),
     p.reorder("raw_channels", HOTEL.ref("raw_channels")),
-    p.new_column("raw_channels", HOTEL.ref("raw_channels")),
+    p.added_column("raw_channels", HOTEL.ref("raw_channels")),
 )
 
 # --- the world --------------------------------------------------------------------------------------------------------

@@ -245,7 +245,7 @@ DECOYS: tuple[Decoy, ...] = (
     p.reseed(TAXI.deployment),
     p.reorder("raw_trips", TAXI.ref("raw_trips")),
     p.reorder("raw_meters", TAXI.ref("raw_meters")),
-    p.new_column("raw_trips", TAXI.ref("raw_trips")),
+    p.added_column("raw_trips", TAXI.ref("raw_trips")),
 )
 
 # --- the world --------------------------------------------------------------------------------------------------------

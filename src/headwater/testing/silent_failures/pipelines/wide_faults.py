@@ -95,7 +95,7 @@ def decoys(project: str, blocks: int) -> tuple[Decoy, ...]:
         p.rounding(f"history_{at[3]}", site.ref(f"history_{at[3]}"), "usual"),
         p.reseed(site.deployment),
         p.reorder(f"raw_{at[4]}", site.ref(f"raw_{at[4]}")),
-        p.new_column(f"raw_{at[5]}", site.ref(f"raw_{at[5]}")),
+        p.added_column(f"raw_{at[5]}", site.ref(f"raw_{at[5]}")),
     )
 
 
