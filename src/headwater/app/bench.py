@@ -230,7 +230,7 @@ def _live(name: str, size: cases.Size, folder: str) -> tuple[list[Played], int]:
     project, _ = opened(entry.build())
     past = live(entry, InMemory(project, place), entry.onsets[: size.onsets], size.windows)
     (place / "past.pickle").write_bytes(cloudpickle.dumps(past, protocol=5))
-    return scoring.quiet_cases(entry, past), len(project.assets)
+    return scoring.quiet_cases(entry, past, size), len(project.assets)
 
 
 _stages: dict[str, Stage] = {}

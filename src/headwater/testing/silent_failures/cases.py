@@ -65,7 +65,7 @@ class Size:
         worlds: How often each change of the world is played.
         changes: At most so many cases of a changed world (0: all).
         doubles: Share of cases with two faults, of the fault cases.
-        controls: Share of controls among all cases; clean stretches and storms come on top.
+        controls: Share of controls among all cases: clean stretches, storms and cases of harmless changes.
         windows: Windows played at most from the onset on.
         quiet: Windows played of a case of harmless changes.
     """
@@ -81,8 +81,10 @@ class Size:
     quiet: int = 3
 
 
+STRETCH = 8
+"""Windows of the clean past that count as one control."""
 FULL = Size()
-QUICK = Size(onsets=1, rounds=1, faults=14, worlds=1, changes=2, windows=8, quiet=2)
+QUICK = Size(onsets=1, rounds=1, faults=12, worlds=1, changes=2, windows=7, quiet=2)
 
 
 def chance(*about: object) -> np.random.Generator:
@@ -107,10 +109,28 @@ def plan(entry: Entry, size: Size, seed: int = 0) -> list[Planned]:
     order = chance(seed, entry.name, "worlds").permutation(len(changes)) if size.changes else range(len(changes))
     for place in list(order)[: size.changes or None]:
         found.append(_one(entry, "world", (changes[place][0],), changes[place][1], onsets, size, seed))
-    wanted = math.ceil(len(found) * size.controls / (1 - size.controls))
+    wanted = math.ceil(len(found) * size.controls / (1 - size.controls)) - len(quiet_runs(entry, size))
     if entry.decoys:
         found += [_one(entry, "decoy", (), place, onsets, size, seed) for place in range(wanted)]
     return found
+
+
+def quiet_runs(entry: Entry, size: Size) -> list[tuple[Role, list[str]]]:
+    """Cut the clean past into controls that cost nothing more: each storm, and the calm stretches between them."""
+    calendar = entry.build().calendar
+    last = calendar.shift(calendar.window(max(entry.onsets[: size.onsets])), size.windows - 1).key
+    found: list[tuple[Role, list[str]]] = []
+    stretch: list[str] = []
+    for window in calendar.between(entry.live[0], min(last, entry.live[1])):
+        storm = window.key in entry.storms
+        if stretch and (storm or len(stretch) == STRETCH):
+            found.append(("clean", stretch))
+            stretch = []
+        if storm:
+            found.append(("storm", [window.key]))
+        else:
+            stretch.append(window.key)
+    return [*found, ("clean", stretch)] if stretch else found
 
 
 def _fault_rounds(entry: Entry, size: Size, seed: int) -> list[tuple[Fault, int]]:

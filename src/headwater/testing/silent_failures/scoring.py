@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from headwater.testing.silent_failures.cases import CONTROLS, Planned
+from headwater.testing.silent_failures.cases import CONTROLS, Planned, Size, quiet_runs
 from headwater.testing.silent_failures.entry import Entry
 from headwater.testing.silent_failures.kinds import HELD_OUT, KINDS
 from headwater.testing.silent_failures.playing import Past, Played, Told, fault_of
@@ -199,33 +199,15 @@ def _cleared(said: Sequence[Told], guilty: frozenset[str]) -> tuple[int, int]:
     return sum(cleared != failing for cleared, failing in flags), len(flags)
 
 
-def quiet_cases(entry: Entry, past: Past, length: int = 8) -> list[Played]:
-    """Cut the clean past into controls: each storm by itself, and the calm stretches between them."""
-    found: list[Played] = []
-    stretch: list[str] = []
-
-    def close() -> None:
-        if stretch:
-            found.append(_of_past(entry, past, "clean", list(stretch)))
-            stretch.clear()
-
-    for run in past.runs:
-        if run in entry.storms:
-            close()
-            found.append(_of_past(entry, past, "storm", [run]))
-            continue
-        stretch.append(run)
-        if len(stretch) == length:
-            close()
-    close()
+def quiet_cases(entry: Entry, past: Past, size: Size) -> list[Played]:
+    """Read the controls that the clean past itself is."""
+    found = []
+    for role, runs in quiet_runs(entry, size):
+        case = Planned(f"{entry.name}/{role}/{runs[0]}", entry.name, role, runs[0], len(runs))
+        told = [item for item in past.told if item.run in runs]
+        opened = {item.incident: item.run for item in told}
+        found.append(Played(case, runs, opened, told, {tier: [] for tier in TIERS[1:]}, cpu=0.0))
     return found
-
-
-def _of_past(entry: Entry, past: Past, role: Any, runs: list[str]) -> Played:
-    case = Planned(f"{entry.name}/{role}/{runs[0]}", entry.name, role, runs[0], len(runs))
-    told = [item for item in past.told if item.run in runs]
-    opened = {item.incident: item.run for item in told}
-    return Played(case, runs, opened, told, {tier: [] for tier in TIERS[1:]}, cpu=0.0)
 
 
 # --- sums -------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from headwater.testing.silent_failures.cases import Planned
+from headwater.testing.silent_failures.cases import Planned, Size
 from headwater.testing.silent_failures.effects import Effect
 from headwater.testing.silent_failures.playing import Past, Played, Told
 from headwater.testing.silent_failures.scoring import ece, interval, quiet_cases, score, summary
@@ -118,10 +118,11 @@ def test_a_summary_of_nothing_says_nothing() -> None:
 
 
 def test_the_clean_past_is_cut_at_its_storms() -> None:
-    runs = [f"2024-01-11T{hour:02d}" for hour in range(12)]
-    entry = replace(ENTRY, storms=(runs[5],))
-    past = Past("shop", {}, None, runs, [told(run=runs[5])])
-    cases = quiet_cases(entry, past)
-    assert [(case.case.role, len(case.runs), len(case.told)) for case in cases] == [
-        ("clean", 5, 0), ("storm", 1, 1), ("clean", 6, 0),
+    storm = "2024-01-11T19"
+    entry = replace(ENTRY, storms=(storm,))
+    size = Size(onsets=1, windows=7)
+    past = Past("shop", {}, None, [], [told(run=storm)])
+    cases = quiet_cases(entry, past, size)
+    assert [(case.case.role, case.case.onset, len(case.runs), len(case.told)) for case in cases] == [
+        ("clean", "2024-01-11T17", 2, 0), ("storm", storm, 1, 1), ("clean", "2024-01-11T20", 7, 0),
     ]  # fmt: skip

@@ -102,10 +102,10 @@ def test_without_the_data_it_says_what_is_missing(
 
 
 def test_a_lineage_has_as_many_assets_as_asked_for() -> None:
-    for assets in (12, 17, 18, 40, 100, 299, 300, 500):
-        project = wide.build(assets)
+    for assets, models in ((12, 1), (17, 1), (18, 1), (40, 1), (100, 1), (300, 2), (500, 1), (500, 3)):
+        project = wide.build(assets, models)
         assert len(project.ordered()) == assets
-        assert len(project.models) == (2 if assets >= wide.SECOND else 1)
+        assert len(project.models) == models
     with pytest.raises(UsageError):
         wide.build(11)
 
