@@ -1,0 +1,44 @@
+"""The benchmark's own errors: said before anything is played."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headwater.app.bench import silent_failures, tables
+from headwater.core.errors import OutsideError, UnknownName, UsageError
+from headwater.testing.silent_failures import pipelines
+
+
+def test_a_pipeline_that_there_is_not_is_told_from_one_that_is() -> None:
+    with pytest.raises(UnknownName, match="fligts") as told:
+        silent_failures(["fligts"])
+    assert "flights" in (told.value.hint or "")
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        silent_failures(["headwater.testing.webshop:ENTRY"])
+    with pytest.raises(UsageError, match="not an Entry"):
+        silent_failures(["headwater.testing.webshop:build"])
+
+
+def test_a_detective_that_there_is_not_is_said_at_once() -> None:
+    with pytest.raises(UnknownName, match="holmes"):
+        silent_failures(["flights"], detectives=["holmes"])
+
+
+def test_data_that_is_not_there_is_asked_for_by_name(tmp_path: Path) -> None:
+    with pytest.raises(OutsideError, match="hotel_bookings"):
+        silent_failures(["hotel"], data=tmp_path)
+
+
+def test_without_its_data_a_pipeline_is_passed_over_unless_asked_for(tmp_path: Path, monkeypatch) -> None:
+    from headwater.app import bench
+
+    monkeypatch.setenv(bench.VARIABLE, str(tmp_path))
+    entries, skipped = bench._loaded(["flights", "hotel"], explicit=False)
+    assert list(entries) == ["flights"] and "hotel_bookings" in skipped["hotel"]
+
+
+def test_every_pipeline_that_comes_along_has_its_place() -> None:
+    assert {"flights", "hotel", "taxi", "wide100"} <= set(pipelines.NAMES)
+    assert tables([]) == {}
