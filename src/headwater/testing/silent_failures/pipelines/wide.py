@@ -34,10 +34,10 @@ BUSY = ("2024-02-03", "2024-03-08", "2024-03-23")
 """Days with two and a half times as many cases, which is no fault."""
 HISTORY_DAYS = 7
 FAN_IN = 4
-PER_BLOCK, AROUND = 6, 4
-"""Assets of a block, and those around a first model beside its feature view: outcomes, their feed and labels."""
-SECOND = 300
-"""From so many assets on there is a second model, on every second block."""
+PER_BLOCK, AROUND = 6, 3
+"""Assets of a block, and those that all models share: outcomes, their feed and labels."""
+CALIBRATED = 0.4
+"""Share of the training rows, the newest, that only calibrator and threshold see."""
 
 
 # --- what happens -----------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def trainer(columns: Sequence[str]) -> Callable[[pl.DataFrame, int], dict[str, A
 
         frame = frame.sort("at", "id")
         x, y = _matrix(frame, columns), frame["outcome"].to_numpy()
-        cut = frame.height * 3 // 4
+        cut = round(frame.height * (1 - CALIBRATED))
         picked = np.sort(np.random.default_rng(seed).choice(cut, cut * 9 // 10, replace=False))
         model = LogisticRegression(C=0.003).fit(x[:cut][picked], y[:cut][picked])  # timid: the calibrator mends it
         raw = model.decision_function(x[cut:]).reshape(-1, 1)
@@ -256,21 +256,26 @@ def missed(rows: pl.DataFrame) -> pl.Series:
 
 
 # --- the lineage ------------------------------------------------------------------------------------------------------
-def layout(assets: int) -> tuple[int, int]:
+def layout(assets: int, models: int = 1) -> tuple[int, int]:
     """Return how many blocks make a lineage of so many assets, and how many reports fill it up.
 
     Raises:
         UsageError: That is too few for a block and a model.
     """
-    fitting = [blocks for blocks in range(1, assets // PER_BLOCK + 1) if _size(blocks, assets) <= assets]
+    fitting = [blocks for blocks in range(1, assets // PER_BLOCK + 1) if _size(blocks, models) <= assets]
     if not fitting:
-        raise UsageError(f"{assets} assets are too few for a lineage", hint="12 or more make one")
-    return fitting[-1], assets - _size(fitting[-1], assets)
+        raise UsageError(f"{assets} assets are too few for a lineage", hint=f"{_size(1, models)} or more make one")
+    return fitting[-1], assets - _size(fitting[-1], models)
 
 
-def _size(blocks: int, assets: int) -> int:
-    models = [blocks] + ([-(-blocks // 2)] if assets >= SECOND else [])
-    return PER_BLOCK * blocks + sum(len(_levels(parts)) for parts in models) + 2 * len(models) + AROUND - 1
+def _read(blocks: int, model: int) -> list[int]:
+    """List the blocks that a model reads: the first one all, each further one fewer."""
+    return list(range(0, blocks, model + 1))
+
+
+def _size(blocks: int, models: int) -> int:
+    views = [len(_levels(len(_read(blocks, model)))) for model in range(models)]
+    return PER_BLOCK * blocks + sum(views) + 2 * models + AROUND
 
 
 def _levels(parts: int) -> list[tuple[int, int, int, int]]:
@@ -298,13 +303,15 @@ def _assembled(project: Project, name: str, parts: list[str]) -> str:
     return f"{name}_features"
 
 
-def build(assets: int = 100, seed: int = SEED) -> Project:
+def build(assets: int = 100, models: int = 1, seed: int = SEED) -> Project:
     """Put a lineage of so many assets together.
+
+    The first model, ``risk``, reads every block, a second one (``risk_2``) every second block, and so on.
 
     Raises:
         UsageError: That is too few.
     """
-    blocks, reports = layout(assets)
+    blocks, reports = layout(assets, models)
     project, case = Project(f"wide{assets}", every=CALENDAR.every, timezone=CALENDAR.timezone), ["id"]
     for block in range(blocks):
         n = f"{block:02d}"
@@ -325,9 +332,8 @@ def build(assets: int = 100, seed: int = SEED) -> Project:
     project.source(results(seed, blocks), name="raw_outcomes", key=case, time="at", lag=1)
     project.dataset(outcomes, parents=["staged_00", "raw_outcomes"], key=case, time="at", lag=1)
     project.labels(labelled, name="outcome_labels", parents=["outcomes"], key=case, time="at", lag=1)
-    _model(project, "risk", list(range(blocks)))
-    if assets >= SECOND:
-        _model(project, "half", list(range(0, blocks, 2)))
+    for model in range(models):
+        _model(project, "risk" if not model else f"risk_{model + 1}", _read(blocks, model))
     return project
 
 
@@ -346,7 +352,7 @@ def wide(assets: int = 100) -> Entry:
     return Entry(
         name=f"wide{assets}",
         build=functools.partial(build, assets),
-        history=("2024-01-01", "2024-02-18"),
+        history=("2023-12-11", "2024-02-18"),
         live=("2024-02-19", "2024-04-07"),
         onsets=("2024-03-11", "2024-03-19", "2024-03-28"),
         faults=faults(f"wide{assets}", blocks),
