@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headwater.app import accepting, approving, auditing, closing, expecting, flow, lifecycle, remedying, remembering
+from headwater.app.affected import write_affected
 from headwater.app.config import find, load_config
 from headwater.app.freezing import freeze, release_labels
 from headwater.app.freshness import freshness
@@ -231,6 +232,13 @@ class Workspace:
             "next_test": incident.next_test or incident.verdict.next_test,
             **remembering.remembered(self.line, incident),
         }
+
+    def affected(self, ref: str, path: Path | str) -> dict[str, Any]:
+        """Write the predictions that an incident moved to a CSV file, each with what it cost."""
+        incident = self._incident(ref)
+        if incident is None:
+            raise IncidentError(f"no incident touches `{ref}`", hint="headwater incidents --all")
+        return write_affected(self.line, incident, Path(path))
 
     def recompute(self, record: str, value: str | None = None) -> dict[str, Any]:
         """Compute the values of a piece of evidence or a finding again, and say whether they are as recorded."""

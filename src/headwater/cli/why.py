@@ -23,14 +23,18 @@ NEXT = {
 
 @click.command("why")
 @click.argument("reference", metavar="INCIDENT|MODEL")
+@click.option("--affected", metavar="FILE.csv", type=click.Path(dir_okay=False), help="List its predictions there.")
 @options.project
 @options.as_json
-def command(reference: str, project: str | None, as_json: bool) -> None:
+def command(reference: str, affected: str | None, project: str | None, as_json: bool) -> None:
     """Say why decisions got worse without a single error.
 
     Names the asset that failed, its owner and side, the chain of evidence, and who was cleared; or says that no
     asset failed, or which test would tell.
     """
+    if affected is not None:
+        screen.answer(options.workspace(project).affected(reference, affected), as_json, draw_affected)
+        return
     screen.answer(options.workspace(project).why(reference), as_json, draw)
 
 
@@ -62,6 +66,17 @@ def draw(out: Console, answer: dict[str, Any]) -> None:
     _remembered(out, answer)
     if answer.get("state") in NEXT:
         out.print(f"[dim]next:[/] {cell(NEXT[answer['state']].format(answer.get('incident')))}")
+
+
+def draw_affected(out: Console, answer: dict[str, Any]) -> None:
+    """Say where the list of affected predictions is, how long it is, and what they cost together."""
+    all_of_them = "" if answer["listed"] == answer["affected"] else " (a sample of the rows stands for all)"
+    out.print(
+        f"{answer['listed']} of {answer['affected']} affected predictions are in {cell(answer['file'])}{all_of_them}"
+    )
+    if answer.get("cost") is not None:
+        cost = screen.amount(answer["cost"], str(answer["unit"]), answer["low"], answer["high"])
+        out.print(f"together they cost {cost} more than repaired; {answer['scored']} were scored")
 
 
 def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:

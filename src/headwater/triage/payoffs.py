@@ -14,9 +14,9 @@ from headwater.core.errors import DataError, HeadwaterError
 from headwater.core.project import Model
 from headwater.stats.outcomes.intervals import t_quantile
 from headwater.triage.case import Case
-from headwater.triage.effect import open_errors
 from headwater.triage.mechanism import moved
 from headwater.triage.replay import Plan
+from headwater.triage.residuals import Residuals
 from headwater.triage.scales import on_scale
 
 LOOKED_AT = 14
@@ -207,7 +207,7 @@ class Payoffs:
         outcomes = [none, none + 1]
         if model.task == "regression":
             told = _aligned(both[model.entity], scene.observed if truth is None else truth, model, scene.observed)
-            outcomes = [pl.Series(told + error) for error in open_errors(case, model)]
+            outcomes = [pl.Series(told + float(error)) for error in Residuals.of(case, model).quantiles()]
         try:
             saved = [
                 case.price(model, left, outcome, scene.labels) - case.price(model, right, outcome, scene.labels)

@@ -1,0 +1,69 @@
+"""Which predictions an incident moved: the list behind the count, made again from the case as it was judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from headwater.app.judging import case
+from headwater.app.line import Line
+from headwater.core.errors import DataError, IncidentError, StorageError
+from headwater.core.records import Verdict
+from headwater.triage.effect import affected
+from headwater.triage.incidents import Incident
+from headwater.triage.weighing import weigh
+
+
+def affected_by(line: Line, incident: Incident) -> pl.DataFrame:
+    """List the predictions that an incident's culprit moved; see `headwater.triage.effect.affected`.
+
+    The project is put back to the moment of the verdict, so the list is the same after a repair.
+
+    Raises:
+        IncidentError: Nobody is named.
+        DataError: What is named cannot be undone in a replay, so that nobody knows which predictions it moved.
+    """
+    verdict = incident.verdict
+    if verdict is None or verdict.status != "named":
+        raise IncidentError(
+            f"incident `{incident.id}` names no asset, so no predictions can be said to be affected",
+            hint=f"headwater why {incident.id}",
+        )
+    judged = [item for item in line.services.ledger.read(kind="verdict") if item.body["incident"] == incident.id]
+    record = next(item for item in reversed(judged) if Verdict.of(item.body).id == verdict.id)
+    past = line.then(record.seq, verdict.time)
+    made = case(past, past.state.incidents.get(incident.id), verdict.window)
+    culprit = next(
+        (item for item in weigh(made) if item.subject(made) == verdict.subject and not item.exonerated), None
+    )
+    if culprit is None or culprit.plan is None:
+        raise DataError(
+            f"what {verdict.subject} should have held cannot be replayed ({verdict.fault}), so that nobody knows "
+            "which predictions it moved",
+            hint="every prediction since "
+            f"{verdict.start_window} that reads it is in question; once it is delivered again, compare them",
+        )
+    return affected(made, culprit.plan)
+
+
+def write_affected(line: Line, incident: Incident, path: Path) -> dict[str, Any]:
+    """Write the list of affected predictions to a CSV file; say how many there are and what they cost."""
+    frame = affected_by(line, incident)
+    try:
+        frame.write_csv(path)
+    except OSError as error:
+        raise StorageError(f"the list cannot be written to {path}: {error.strerror or error}") from error
+    effect = incident.verdict.effect if incident.verdict is not None else None
+    return {
+        "incident": incident.id,
+        "file": str(path),
+        "listed": frame.height,
+        "affected": frame.height if effect is None else effect.affected_predictions,
+        "scored": None if effect is None else effect.scored_predictions,
+        "cost": None if effect is None else effect.value,
+        "low": None if effect is None else effect.low,
+        "high": None if effect is None else effect.high,
+        "unit": "" if effect is None else effect.unit,
+    }
