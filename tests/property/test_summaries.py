@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -113,3 +114,49 @@ def test_the_compiled_form_is_the_plain_one(monkeypatch: pytest.MonkeyPatch, fra
         monkeypatch.setattr(summaries, "_form", lambda fields, first, form=form: form)
         made.append(summarise(frame, like=past).columns["x"])
     assert_same(*made)
+
+
+LAYOUTS: dict[pa.DataType, st.SearchStrategy[Any]] = {
+    pa.string_view(): st.text(max_size=40),
+    pa.large_string(): st.text(max_size=40),
+    pa.float16(): st.floats(width=16),
+    pa.decimal32(5, 2): st.decimals(-999, 999, places=2),
+    pa.decimal64(18, 9): st.decimals(-(10**8), 10**8, places=9),
+    pa.decimal128(38, 10): st.decimals(-(10**27), 10**27, places=10),
+    pa.decimal256(76, 40): st.decimals(-(10**20), 10**20, places=20),
+    pa.timestamp("ns", "America/New_York"): st.integers(-(2**63), 2**63 - 1),
+    pa.date32(): st.integers(-(2**31), 2**31 - 1),
+    pa.bool_(): st.booleans(),
+}
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> pa.ChunkedArray:
+    """Chunks that start anywhere in their memory, some of them empty, of plain values or of codes into a dictionary."""
+    dtype = draw(st.sampled_from(list(LAYOUTS)))
+    values = draw(st.lists(st.none() | LAYOUTS[dtype], max_size=40))
+    plain = pa.array(values, pa.int64()).cast(dtype) if pa.types.is_timestamp(dtype) else pa.array(values, dtype)
+    if dtype == pa.large_string() and values:
+        codes = draw(st.lists(st.none() | st.integers(0, len(values) - 1), max_size=60))
+        plain = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int16()), plain)
+    cuts = sorted(draw(st.lists(st.integers(0, len(plain)), max_size=4)))
+    bounds = zip([0, *cuts], [*cuts, len(plain)], strict=True)
+    return pa.chunked_array([plain[start:stop] for start, stop in bounds], type=plain.type)
+
+
+@QUICK
+@given(layouts())
+def test_any_layout_of_memory_gives_the_same(monkeypatch: pytest.MonkeyPatch, chunks: pa.ChunkedArray) -> None:
+    made = []
+    for form in (scans.scan, compiled.scan):
+        monkeypatch.setattr(summaries, "_form", lambda fields, first, form=form: form)
+        made.append(summarise(pa.table({"x": chunks})).columns["x"])
+        made.append(summarise(pa.table({"x": pa.chunked_array([chunks.combine_chunks()])})).columns["x"])
+    for one in made[1:]:
+        assert_same(made[0], one)
+    assert made[0].rows == len(chunks)
+    if made[0].kind == "text":
+        texts = [text for text in chunks.to_pylist() if text is not None]
+        assert (made[0].count, made[0].distinct) == (len(texts), len(set(texts)))
+    else:
+        assert made[0].nulls == chunks.null_count
