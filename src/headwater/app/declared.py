@@ -123,13 +123,18 @@ def _rule(watch: Watch) -> dict[str, object]:
 
 def unmuted(line: Line, findings: Iterable[Finding]) -> list[Finding]:
     """Leave out findings on metrics that the project declares not to matter; breaks of delivery cannot be muted."""
-    muted = {(line.ref(dataset), pattern) for dataset, pattern in line.project.muted}
+    muted = {(line.ref(dataset), _literal(pattern)) for dataset, pattern in line.project.muted}
     return [
         finding
         for finding in findings
         if finding.monitor not in _MUTABLE
         or not any(finding.subject == subject and fnmatchcase(finding.metric, pattern) for subject, pattern in muted)
     ]
+
+
+def _literal(pattern: str) -> str:
+    """Take the brackets in ``share[DE].country`` as they are written, not as a choice of letters."""
+    return pattern.replace("[", "[[]")
 
 
 _MUTABLE = ("schema", "structure", "distribution")

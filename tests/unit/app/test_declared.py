@@ -149,6 +149,21 @@ def test_muted_metrics_wake_nobody_and_others_still_do(tmp_path):
     assert "amount" not in still and "country" in still
 
 
+def test_a_mix_that_turned_is_noticed_by_name_and_can_be_muted_by_it(tmp_path):
+    def turned(frame):
+        return frame.with_columns(
+            country=pl.when(pl.int_range(pl.len()) % 4 > 0).then(pl.lit("PL")).otherwise("country")
+        )
+
+    loud, quiet = shop(turned), shop(turned)
+    quiet.mute("orders", "share[DE].country", "share[PL].country")
+    heard = [item for item in ran(loud, tmp_path / "loud") if item.metric.startswith("share[")]
+    still = [item for item in ran(quiet, tmp_path / "quiet") if item.metric.startswith("share[")]
+    assert [(item.metric.partition(".")[2], item.severity) for item in heard] == [("country", "notice")]
+    assert abs(heard[0].value - heard[0].expected) == pytest.approx(0.75, abs=0.01)
+    assert still == []
+
+
 def test_declarations_are_checked_where_they_are_made():
     project = shop()
     for wrong in (
