@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from headwater.app.line import Line
+from headwater.app.readers import readers
 from headwater.core.assets import Asset
 from headwater.core.windows import Window
 from headwater.stats.signatures.repairs import Repair, apply
@@ -68,9 +69,13 @@ def diagnosis(line: Line, asset: str, key: str, before: str, *, newest: bool = T
 
 
 def diagnosed(line: Line, asset: str, frame: pl.DataFrame, window: Window, learned: Reference) -> Diagnosed | None:
-    """Diagnose a frame of a source; None when no signature fires."""
+    """Diagnose a frame of a source; None when no signature fires.
+
+    That columns are missing which nobody reads is no fault.
+    """
     made = line.assets[asset]
-    fired = diagnose(frame, learned, window=window, key=made.key, time=made.time, snapshot=made.snapshot)
+    found = diagnose(frame, learned, window=window, key=made.key, time=made.time, snapshot=made.snapshot)
+    fired = [item for item in found if item.fault != "missing_column" or readers(line, made, item.column.split(", "))]
     if not fired:
         return None
     best = fired[0]

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from headwater.app.arrival import mend
+from headwater.app.arrival import diagnosed, mend, reference
 from headwater.app.workspace import Workspace
 from headwater.core.clock import SimulatedClock
 from headwater.core.project import Project
@@ -70,3 +70,33 @@ def test_an_empty_day_is_left_alone(summer):
     window = made.line.calendar.window(FAULTY)
     nothing = hours(window.start, 71, 83).clear()
     assert mend(made.line, "raw_weather", nothing, repair, window).equals(nothing)
+
+
+def test_a_missing_column_is_a_fault_where_somebody_reads_it(tmp_path):
+    project = Project("depot")
+
+    @project.source(key=["id"], time="at")
+    def raw_parcels(window):
+        random = np.random.default_rng(window.start.toordinal())
+        days = (window.end - window.start).days
+        return pl.DataFrame(
+            {
+                "id": [window.start.toordinal() * 100 + number for number in range(50 * days)],
+                "at": [window.start + timedelta(days=number // 50, minutes=number) for number in range(50 * days)],
+                "weight": random.gamma(2.0, 3.0, 50 * days),
+                "batch": ["b"] * 50 * days,
+            }
+        )
+
+    @project.dataset(key=["id"])
+    def parcels(raw_parcels):
+        return raw_parcels.select("id", kilos=pl.col("weight"))
+
+    workspace = Workspace.of(project, tmp_path, SimulatedClock(datetime(2013, 8, 2, tzinfo=UTC)))
+    for window in project.calendar.between("2013-07-01", "2013-07-10"):
+        workspace.run(window.key)
+    line, window = workspace.line, project.calendar.window("2013-07-11")
+    learned, frame = reference(line, "raw_parcels", window.key), raw_parcels(window)
+    read = diagnosed(line, "raw_parcels", frame.drop("weight"), window, learned)
+    assert read is not None and read.repair.fault == "missing_column"
+    assert diagnosed(line, "raw_parcels", frame.drop("batch"), window, learned) is None
