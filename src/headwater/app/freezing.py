@@ -8,9 +8,10 @@ triage do not read them, and what is measured of them is marked: no monitor alar
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from headwater.app.evidence import outcomes
-from headwater.app.frozen import REASON, blamed, questions
+from headwater.app.frozen import REASON, blamed, label_path, questions
 from headwater.app.line import Line
 from headwater.core.ports import Entry
 from headwater.mlops.quarantine import Range
@@ -78,6 +79,13 @@ def release_labels(line: Line, windows: Mapping[str, Iterable[str]], incident: s
             lifted.append(Range(ref, keys[0], keys[-1], "delivered again", incident))
     line.record([_entry(line, item, "lifted") for item in lifted])
     measure_again(line, lifted)
+
+
+def mark(line: Line, held: Range) -> None:
+    """Measure anew what a quarantine that somebody set or lifted by hand freezes or thaws."""
+    for model in line.project.models.values():
+        if held.dataset in {line.ref(name) for name in label_path(line, model.labels)}:
+            measure_again(line, [replace(held, dataset=line.ref(model.labels))])
 
 
 def measure_again(line: Line, ranges: Iterable[Range]) -> None:

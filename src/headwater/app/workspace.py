@@ -10,7 +10,7 @@ from typing import Any
 from headwater.app import accepting, approving, auditing, closing, expecting, flow, lifecycle, remedying, remembering
 from headwater.app.affected import write_affected
 from headwater.app.config import find, load_config
-from headwater.app.freezing import freeze, release_labels
+from headwater.app.freezing import freeze, mark, release_labels
 from headwater.app.freshness import freshness
 from headwater.app.init import init
 from headwater.app.judging import triage
@@ -23,6 +23,7 @@ from headwater.core.names import Ref
 from headwater.core.ports import Entry
 from headwater.core.project import Model, Project
 from headwater.core.records import Side
+from headwater.mlops.quarantine import Range
 from headwater.observe.intake import parse
 from headwater.observe.trace import trace as trace_of
 from headwater.triage.incidents import Incident
@@ -375,6 +376,7 @@ class Workspace:
             "incident": "",
         }
         self.line.record([Entry("quarantine", self.line.ref(name), body, self.line.services.clock.now())])
+        mark(self.line, Range(self.line.ref(name), first, last))
         return body
 
     def datasets(self) -> list[dict[str, Any]]:

@@ -87,6 +87,20 @@ def test_quarantines_of_the_path_freeze_and_others_do_not(shop):
     assert frozen_by(shop.line, model(shop), shop.day(-6)) == ""
 
 
+def test_a_quarantine_by_hand_marks_at_once_and_lifting_it_unmarks(shop):
+    shop.run(3)
+    assert shop.day(1) in learned(shop, "performance")
+    shop.workspace.quarantine_add("raw_returns", shop.day(1), shop.day(1), "late positives")
+    for kind in KINDS:
+        assert told(shop, kind, 1).values["frozen"] == "late positives"
+        assert shop.day(1) not in learned(shop, kind)
+    shop.wait(minutes=1)
+    shop.workspace.quarantine_lift("raw_returns", shop.day(1), shop.day(1))
+    for kind in KINDS:
+        assert "frozen" not in told(shop, kind, 1).values
+        assert shop.day(1) in learned(shop, kind)
+
+
 # --- a fault on the label path ----------------------------------------------------------------------------------------
 def test_its_windows_are_frozen_and_those_to_come(flipped):
     assert flipped.workspace.quarantine_list() == [
