@@ -276,19 +276,7 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None, 
             absent = next((item for item in told if (item.monitor, item.metric) == ("arrival", "missing")), None)
             if absent is not None and arrival is None:
                 failed[name] = Failed(key, absent.detail, False, absent.id)
-    for model in line.project.models.values():
-        subject = line.project.ref(model.name, "model")
-        lag = line.assets[model.labels].lag
-        for key in windows:
-            own = line.calendar.shift(line.calendar.window(key), -lag).key
-            findings += [item for item in line.state.findings.get(own, ()) if item.subject == subject]
-    ours = {item for name in line.assets for item in (line.ref(name), line.blame(name))}
-    ours |= {line.project.ref(name, "model") for name in line.project.models}
-    foreign = {incident.subject, *incident.subjects} - ours
-    findings += [
-        item for key in windows for item in line.state.findings.get(key, ())
-        if item.subject in foreign and item not in findings
-    ]  # fmt: skip
+    findings += _elsewhere(line, incident, windows, findings)
     findings = [item for item in findings if not line.state.history.settled(item.id)]
     findings = explained(line, tests.values(), [_unless_approved(tests.values(), item) for item in findings])
     related = {incident.subject, *incident.subjects}
@@ -296,12 +284,6 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None, 
     labelled = _labelled(line, incident.window)
     models = tuple(line.project.models.values())
     frozen = {model.name: Frozen(line, model) for model in models}
-
-    def graded(asset: str, since: str, suspect: Mechanism) -> Mapping[str, float]:
-        below = {asset, *replay.descendants(asset)}
-        return next(
-            (harm(replay, model, asset, suspect, labelled) for model in models if model.predictions in below), {}
-        )
 
     collected = Case(
         incident=incident.id,
@@ -323,7 +305,7 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None, 
         owner=line.owner,
         side=line.side,
         price=_price,
-        harm=graded,
+        harm=partial(_graded, replay, models, labelled),
         subject=incident.subject,
         changes=_changes(line, replay, windows),
         outcomes={model.name: outcomes_of(line, model) for model in models},
@@ -344,6 +326,32 @@ def _changes(line: Line, replay: Replay, windows: Sequence[str]) -> dict[str, st
             if made is not None and before is not None and made.id != before.id:
                 found.setdefault(name, window.key)
     return found
+
+
+def _graded(
+    replay: Replay, models: Sequence[Model], labelled: Sequence[str], asset: str, since: str, suspect: Mechanism
+) -> Mapping[str, float]:
+    """Grade a changed mechanism over the labelled windows before an incident; see `headwater.triage.mechanism.harm`."""
+    below = {asset, *replay.descendants(asset)}
+    return next((harm(replay, model, asset, suspect, labelled) for model in models if model.predictions in below), {})
+
+
+def _elsewhere(line: Line, incident: Incident, windows: Sequence[str], known: Sequence[Finding]) -> list[Finding]:
+    """The findings about models, and about what is of no asset here, in an incident's windows."""
+    found: list[Finding] = []
+    for model in line.project.models.values():
+        subject = line.project.ref(model.name, "model")
+        lag = line.assets[model.labels].lag
+        for key in windows:
+            own = line.calendar.shift(line.calendar.window(key), -lag).key
+            found += [item for item in line.state.findings.get(own, ()) if item.subject == subject]
+    ours = {item for name in line.assets for item in (line.ref(name), line.blame(name))}
+    ours |= {line.project.ref(name, "model") for name in line.project.models}
+    foreign = {incident.subject, *incident.subjects} - ours
+    return found + [
+        item for key in windows for item in line.state.findings.get(key, ())
+        if item.subject in foreign and item not in [*known, *found]
+    ]  # fmt: skip
 
 
 def _approved_since(line: Line, name: str, test: Evidence, keep: Keep) -> Evidence:
