@@ -5,7 +5,6 @@ from __future__ import annotations
 import time as machine
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from headwater.core.errors import HeadwaterError
@@ -334,8 +333,3 @@ def _tiers(stage: Stage, workspace: Any, played: Played) -> None:
         played.tiers[tier] = said
         if tier == "T3":
             played.triage_cpu = machine.process_time() - began
-
-
-def folder_of(root: Path, entry: str) -> Path:
-    """Where code and parts of a pipeline's workspaces lie."""
-    return root / entry
