@@ -10,7 +10,7 @@ from headwater.app.declared import unmuted
 from headwater.app.estimating import estimates
 from headwater.app.evidence import measure, on_probation
 from headwater.app.freezing import freeze
-from headwater.app.judging import further_causes, look_for_signatures, merge_causes, open_or_merge, triage
+from headwater.app.judging import awaited, further_causes, look_for_signatures, merge_causes, open_or_merge, triage
 from headwater.app.line import Line
 from headwater.app.profiling import vocabulary
 from headwater.app.remedying import verify
@@ -59,9 +59,10 @@ def advance(line: Line, first: str, last: str, progress: Callable[[str], None] =
     verdicts = []
     touched = [item.id for item in open_or_merge(line, last, findings)]
     for incident in line.state.incidents.active() if first == last else ():
-        # What is disputed, or was cut off before its verdict, is judged again even if nothing new is out of its band.
+        # What is disputed, was cut off before its verdict, or waits for a test is judged again even if nothing new is
+        # out of its band.
         if incident.state in ("open", "triaging", "disputed") or (
-            incident.state == "verdict" and incident.id in touched
+            incident.state == "verdict" and (incident.id in touched or awaited(line, incident, last))
         ):
             verdicts.append(triage(line, incident, last))
     verdicts = merge_causes(line, verdicts)

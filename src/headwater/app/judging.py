@@ -196,12 +196,24 @@ def _number(incident: Incident) -> int:
     return int(incident.id.rpartition("/")[2])
 
 
+WAITED = 14
+"""Windows after an incident opened in which a verdict that waits for a test is given anew with every run."""
+
+
+def awaited(line: Line, incident: Incident, run: str) -> bool:
+    """Tell whether an incident's verdict named a test that this run may have answered, as by labels that came."""
+    verdict = incident.verdict
+    if verdict is None or verdict.status == "named" or not verdict.next_test or run <= verdict.window:
+        return False
+    return run <= line.calendar.shift(line.calendar.window(incident.window), WAITED).key
+
+
 def _settled(line: Line, finding: Finding) -> bool:
     """Labels come late: a loss or a landing inside the windows of an incident that has its verdict is that incident's.
 
     It must not open a second one after the first was remedied.
     """
-    if finding.monitor not in (*REALISED, "business"):
+    if finding.monitor not in (*REALISED, "succession", "business"):
         return False
     for incident in line.state.incidents.all():
         verdict = incident.verdict

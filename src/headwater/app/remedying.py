@@ -248,7 +248,7 @@ def verify(line: Line, run: str, findings: Sequence[Finding]) -> None:
             line.record([move(incident, "verifying", incident.window, time, note=note, verified=True)])
 
 
-_LATE = ("performance", "business")
+_LATE = ("performance", "succession", "business")
 
 
 def _fresh(line: Line, incident: Incident, run: str) -> bool:

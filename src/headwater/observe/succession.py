@@ -22,11 +22,11 @@ class SuccessionMonitor:
     served last, where the gate has looked before: 99 % and 4 %. Both versions see the same rows, so weather and
     customers do not move the gap.
 
-    Reads ``gap``, ``loss_before`` and ``since`` (first window of the release) of succession evidence, whose findings
-    are the performance monitor's: they come as late as labels do; and ``windows`` of trial evidence.
+    Reads ``gap``, ``loss_before`` and ``since`` (first window of the release) of succession evidence, and ``windows``
+    of trial evidence.
     """
 
-    name = "performance"
+    name = "succession"
 
     def evaluate(
         self, evidence: Sequence[Evidence], history: History, calendar: Calendar, now: datetime
@@ -35,11 +35,11 @@ class SuccessionMonitor:
         found = []
         for item in evidence:
             if item.type == "succession":
-                found += _told(item, _lived(item, history), self.name, now)
+                found += _told(item, _lived(item, history), now)
             elif item.type == "trial":
                 windows = item.values["windows"].values()
                 pairs = [(float(one["loss"]) - float(one["loss_before"]), float(one["loss_before"])) for one in windows]
-                found += _told(item, pairs, "release", now)
+                found += _told(item, pairs, now)
         return found
 
 
@@ -54,7 +54,7 @@ def _lived(item: Evidence, history: History) -> list[tuple[float, float]]:
     return [*pairs, (float(item.values["gap"]), float(item.values["loss_before"]))]
 
 
-def _told(item: Evidence, pairs: Sequence[tuple[float, float]], monitor: str, now: datetime) -> list[Finding]:
+def _told(item: Evidence, pairs: Sequence[tuple[float, float]], now: datetime) -> list[Finding]:
     gaps, losses = (np.array([pair[side] for pair in pairs]) for side in (0, 1))
     bound, base = t_interval(gaps), float(losses.mean())
     if not worse(gaps, base, tried=item.type == "trial"):
@@ -64,4 +64,4 @@ def _told(item: Evidence, pairs: Sequence[tuple[float, float]], monitor: str, no
         f"version {item.values['predecessor']} on the same rows of {len(gaps)} windows"
     )
     score = bound.value / (WORSE * base) if base > 0 else 1.0
-    return [item.finding(monitor, "succession", "alarm", score, text, now, bound.value, 0.0)]
+    return [item.finding(SuccessionMonitor.name, "loss", "alarm", score, text, now, bound.value, 0.0)]
