@@ -29,8 +29,9 @@ def performance(model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | 
     ``n`` scored rows, ``matured`` of them with an outcome, ``maturity`` their share. Over the matured rows:
     ``log_loss`` and ``expected_log_loss`` (what it would be were p right), their difference ``excess``, ``brier``,
     ``auc``, ``slope`` of calibration, ``accuracy``, ``precision``, ``recall``, ``base_rate``, ``mean_p``, their
-    difference ``bias`` and ``decision_rate``; ``_low`` and ``_high`` of most are 95 % bounds. What is not defined (an AUC
-    of one class) is left out. For other tasks the measures are those of `stats.outcomes.regression.measure` (``mae``, ``rmse``, ``bias``,
+    difference ``bias`` and ``decision_rate``; ``_low`` and ``_high`` of most are 95 % bounds. What is not defined (an
+    AUC of one class) is left out. For other tasks the measures are those of
+    `stats.outcomes.regression.measure` (``mae``, ``rmse``, ``bias``,
     ``r2``, ``slope`` ...) and `stats.outcomes.ranking.measure` (``ndcg``, ``map``, ``mrr`` ...; bounds over queries).
 
     The bounds take rows as independent. Windows differ from each other by far more than that (27 times in the variance,

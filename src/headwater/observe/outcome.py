@@ -45,7 +45,8 @@ class PerformanceMonitor:
 
     On ``excess``, r_w = mean(loss - E[loss | p]) of a window, upwards, and on ``bias``, mean(p - outcome), both ways:
     fewer outcomes than foretold make the loss smaller. Of a regression on the logarithm of ``mae`` upwards and on
-    ``bias`` both ways; of a ranking on ``ndcg`` downwards. One bad window is weather; it takes a few in a row. Blind to a model that became less sharp but stayed calibrated, and in its first 14 windows; a regression's
+    ``bias`` both ways; of a ranking on ``ndcg`` downwards. One bad window is weather; it takes a few in a row. Blind to
+    a model that became less sharp but stayed calibrated, and in its first 14 windows; a regression's
     errors may also grow because the world became harder to foretell.
 
     False alarms: at most one in `RUN_LENGTH` windows by theory if windows were independent; on 90 clean windows of real
