@@ -58,19 +58,7 @@ def train(
     line: Line, model: Model, seed: int, first: str | None, last: str | None, *, skip_quarantined: bool
 ) -> dict[str, Any]:
     """Train a model version on windows first..last, log it and register it."""
-    stored = sorted(set(line.services.tables.keys(model.features)) & set(line.services.tables.keys(model.labels)))
-    if not stored:
-        raise ModelError("there is nothing to train on yet", hint="deliver a range: headwater run --from D --to D")
-    first, last = first or stored[0], last or stored[-1]
-    line.calendar.span(first, last)
-    wanted = [key for key in stored if first <= key <= last]
-    scope = {model.features, model.labels}
-    keys = training_windows(wanted, line.state.quarantine, _upstream(line, scope), skip_quarantined=skip_quarantined)
-    if not keys:
-        raise ModelError(
-            f"no windows with features and labels between {first} and {last}",
-            hint=f"there are some from {stored[0]} to {stored[-1]}",
-        )
+    keys = trainable(line, model, first, last, skip_quarantined=skip_quarantined)
     _registered(line, model)
     frame, inputs = training_frame(line, model, keys)
     trained = fit(line.project, model, frame.drop("_window"), seed, windows=frame["_window"])
@@ -115,6 +103,26 @@ def train(
     }
     line.record([Entry("event", subject, event, time), Entry("version", subject, body, time)])
     return {**body, "rows": trained.rows}
+
+
+def trainable(
+    line: Line, model: Model, first: str | None = None, last: str | None = None, *, skip_quarantined: bool
+) -> list[str]:
+    """Return the windows first..last that a model can be trained on; raise what speaks against it."""
+    stored = sorted(set(line.services.tables.keys(model.features)) & set(line.services.tables.keys(model.labels)))
+    if not stored:
+        raise ModelError("there is nothing to train on yet", hint="deliver a range: headwater run --from D --to D")
+    first, last = first or stored[0], last or stored[-1]
+    line.calendar.span(first, last)
+    wanted = [key for key in stored if first <= key <= last]
+    scope = {model.features, model.labels}
+    keys = training_windows(wanted, line.state.quarantine, _upstream(line, scope), skip_quarantined=skip_quarantined)
+    if not keys:
+        raise ModelError(
+            f"no windows with features and labels between {first} and {last}",
+            hint=f"there are some from {stored[0]} to {stored[-1]}",
+        )
+    return keys
 
 
 def _upstream(line: Line, assets: set[str]) -> list[str]:

@@ -11,6 +11,7 @@ from headwater.app.arrival import reference
 from headwater.app.backfilling import Backfill, Progress, backfill, plan_backfill
 from headwater.app.evidence import mechanisms
 from headwater.app.freezing import release_labels
+from headwater.app.lifecycle import deployed, reinstated, train
 from headwater.app.line import Line
 from headwater.app.touching import held_by, plan_of, touched
 from headwater.core.errors import IncidentError
@@ -79,6 +80,10 @@ def carry_out(line: Line, incident: Incident, by: str, progress: Progress = lamb
     elif remedy.action == "repair":
         line.record([Entry("remedy", incident.id, body, time)])
         rewritten = backfill(line, plan, progress=progress)
+    elif remedy.action == "retrain" and "model" in parameters:
+        made = train(line, line.model(str(parameters["model"])), 0, None, None, skip_quarantined=True)
+        body["parameters"] = {**parameters, "version": made["version"]}
+        line.record([Entry("remedy", incident.id, body, time)])
     elif remedy.action == "rollback_model":
         line.record([Entry("remedy", incident.id, body, time), *_redeploy(line, remedy, by)])
     else:
@@ -112,6 +117,7 @@ def carry_out(line: Line, incident: Incident, by: str, progress: Progress = lamb
         "rewrites": plan.as_dict(),
         "windows": len(rewritten),
         "touches": told,
+        "version": body["parameters"].get("version"),
         "applied": True,
     }
 
@@ -145,8 +151,6 @@ def _mended(
 
 def _redeploy(line: Line, remedy: Remedy, by: str) -> list[Entry]:
     """Load approved parts again; where they are an earlier champion's, make that champion again."""
-    from headwater.app.lifecycle import deployed, reinstated
-
     name = str(remedy.parameters["asset"])
     model = line.model_of(name)
     assert model is not None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from headwater.app.backfilling import Backfill, due_windows, plan_backfill
-from headwater.app.lifecycle import earlier_champion
+from headwater.app.lifecycle import earlier_champion, trainable
 from headwater.app.line import Line
 from headwater.core.records import Remedy
 
@@ -42,10 +42,11 @@ def touched(line: Line, remedy: Remedy, incident: str) -> dict[str, Any]:
     Returns:
         ``datasets`` delivered again, with windows and the rows that are there now; ``held`` kept out of training, with
         first and last window; ``lifted``, windows of labels that the incident held and that are right again;
-        ``deployments`` whose loaded parts, and whose champion, change; ``code`` that is put in
-        force again, by asset; ``standing``, the repair applied on arrival from then on; ``models`` that read what
-        changes; ``trained``, the versions whose training windows are among them, for somebody to train again; ``logs``
-        of what was served and decided, with windows and rows, which stay as they are.
+        ``deployments`` whose loaded parts, and whose champion, change; ``code`` that is put in force again, by asset;
+        ``standing``, the repair applied on arrival from then on; ``trains``, the model that is trained and the windows
+        it learns; ``models`` that read what changes; ``trained``, the versions whose training windows are among them,
+        for somebody to train again; ``logs`` of what was served and decided, with windows and rows, which stay as they
+        are.
     """
     rewritten, held = plan_of(line, remedy), held_by(line, remedy)
     changing = rewritten if rewritten.windows else held
@@ -58,6 +59,7 @@ def touched(line: Line, remedy: Remedy, incident: str) -> dict[str, Any]:
         "deployments": _deployments(line, remedy),
         "code": _code(line, remedy),
         "standing": _standing(line, remedy),
+        "trains": _trains(line, remedy),
         "models": list(changing.models),
         "trained": list(_trained(line, changing.windows)),
         "logs": list(_logs(line, remedy, changing.windows)),
@@ -128,6 +130,15 @@ def _standing(line: Line, remedy: Remedy) -> list[dict[str, Any]]:
     if remedy.action != "repair" or "repair" not in remedy.parameters:
         return []
     return [{"dataset": line.ref(str(remedy.parameters["asset"])), "repair": remedy.parameters["repair"]}]
+
+
+def _trains(line: Line, remedy: Remedy) -> list[dict[str, Any]]:
+    """The version that training again makes: it is registered, and released by nobody but the gate."""
+    name = str(remedy.parameters.get("model", ""))
+    if remedy.action != "retrain" or name not in line.project.models:
+        return []
+    keys = trainable(line, line.model(name), skip_quarantined=True)
+    return [{"model": line.project.ref(name, "model"), "first": keys[0], "last": keys[-1], "windows": len(keys)}]
 
 
 def _trained(line: Line, windows: Mapping[str, Iterable[str]]) -> Iterable[dict[str, Any]]:

@@ -50,6 +50,8 @@ def draw(out: Console, answer: dict[str, Any]) -> None:
         draw_touches(out, touches)
     else:
         draw_rewrites(out, answer.get("rewrites") or {})
+    if version := answer.get("version"):
+        out.print(f"version {screen.cell(version)} is trained; the gate lets it in or not: headwater release {version}")
     if answer.get("applied"):
         out.print("applied; the next window verifies it: headwater run")
     elif answer.get("state") == "disputed":
@@ -114,6 +116,9 @@ def draw_touches(out: Console, touches: dict[str, Any]) -> None:
         out.print(f"code of {screen.cell(item['asset'])}: {_short(item['from'])} → {_short(item['to'])}")
     for item in touches.get("standing") or ():
         out.print(f"repaired on arrival from then on: {screen.cell(item['dataset'])}")
+    for item in touches.get("trains") or ():
+        span = f"{item['windows']} windows, {item['first']} to {item['last']}"
+        out.print(f"trains {screen.cell(item['model'])} on {span}; it is not released")
     for model in touches.get("models") or ():
         out.print(f"read by {screen.cell(model)}")
     for item in touches.get("trained") or ():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from headwater.core.assets import Layer
 from headwater.core.records import Action, Option, Remedy
+from headwater.triage.acts import hold, undoing, windows_of
 from headwater.triage.case import Case
 from headwater.triage.payoffs import AS_IT_IS, Payoffs
 from headwater.triage.posterior import Posterior
-from headwater.triage.replay import Plan
+from headwater.triage.retraining import retrained
 from headwater.triage.suspects import Weighed
 from headwater.triage.vetoes import failing, percent, retraining, unfit, worse
 
@@ -21,7 +21,6 @@ LIKELY = 0.5
 """No act against an asset is chosen whose fault is less probable than this."""
 CONSIDERED, FEWEST = 3, 0.02
 """How many suspects' acts are weighed, and how probable their fault must be."""
-_LOGS: tuple[Layer, ...] = ("served", "prediction")
 _COSTLY = (
     "By its replay the decisions made with the fault cost less than the repaired ones: see whether the decision rule "
     "is where the cost is lowest."
@@ -84,10 +83,10 @@ def choose(case: Case, culprit: Weighed, beliefs: Beliefs) -> Remedy:
         beliefs: All suspects and what else can have happened.
     """
     weighing = _Weighing(case, beliefs, beliefs.considered(culprit))
-    acts = [_act(case, item, windows_of(case, item)) for item, _ in weighing.considered]
+    acts = [undoing(case, item, windows_of(case, item)) for item, _ in weighing.considered]
     options = weighing.options(acts)
     if acts[0].action != "hold":
-        acts.append(_hold(case, culprit, windows_of(case, culprit)))
+        acts.append(hold(case, culprit, windows_of(case, culprit)))
         options.append(_idle("hold", acts[-1].target, beliefs.failed, weighing.measure))
     options += [
         _idle("retrain", _trained(case), beliefs.posterior.world, weighing.measure, retraining(beliefs.failed)),
@@ -110,28 +109,67 @@ def choose(case: Case, culprit: Weighed, beliefs: Beliefs) -> Remedy:
 
 
 def stand_by(
-    action: Literal["retrain", "hold", "none"], target: str, text: str, case: Case, beliefs: Beliefs
-) -> Remedy:
-    """Say what to do where no asset is named: wait, hold training, or train again if no asset is in question."""
+    action: Literal["retrain", "hold", "none"], target: str, text: str, case: Case, beliefs: Beliefs,
+    changed: tuple[str, str] | None = None,
+) -> Remedy:  # fmt: skip
+    """Say what to do where no asset is named: wait, hold training, or train again if no asset is in question.
+
+    Args:
+        action: What the verdict asks for.
+        target: What that is about.
+        text: What to say.
+        case: The case.
+        beliefs: What is believed.
+        changed: The model for which the world changed, and since when.
+    """
     veto = retraining(beliefs.failed)
     if action == "retrain" and veto:
         action = "hold"
-    suspected = [(_act(case, item, windows_of(case, item)), chance) for item, chance in beliefs.considered(None)]
+    suspected = [(undoing(case, item, windows_of(case, item)), chance) for item, chance in beliefs.considered(None)]
+    trained = _idle("retrain", _trained(case) or target, beliefs.posterior.world, DISPLACEMENT, veto)
+    parameters: dict[str, str] = {}
+    if changed is not None and not veto:
+        trained = _measured_anew(case, trained, *changed)
+        parameters = {"model": changed[0], "since": changed[1]}
     options = [
         *(Option(action=act.action, target=act.target, probability=_round(chance), veto=_unlikely(chance))
           for act, chance in suspected),
-        _idle("retrain", _trained(case) or target, beliefs.posterior.world, DISPLACEMENT, veto),
+        trained,
         _idle("hold", target, beliefs.failed, DISPLACEMENT),
         _idle("none", target, beliefs.posterior.nothing, DISPLACEMENT),
     ]  # fmt: skip
     best = next(index for index, option in reversed(list(enumerate(options))) if option.action == action)
     marked = tuple(replace(option, chosen=index == best) for index, option in enumerate(options))
-    return Remedy(action=action, target=target, text=text, options=marked)
+    chosen = Remedy(action=action, target=target, text=text, options=marked)
+    if action != "retrain":
+        return chosen
+    return replace(
+        chosen,
+        target=trained.target,
+        parameters=parameters,
+        gain=trained.gain,
+        gain_low=trained.gain_low,
+        gain_high=trained.gain_high,
+        text=f"Train on windows up to now, those since {parameters.get('since', case.windows[0])} among them, and let "
+        "the gate compare the version with the champion.",
+    )
 
 
-def windows_of(case: Case, item: Weighed) -> tuple[str, ...]:
-    """The windows of an incident that a suspect's fault is in."""
-    return tuple(key for key in case.keys(item.asset) if key >= item.since) or tuple(case.keys(item.asset))
+def _measured_anew(case: Case, option: Option, name: str, since: str) -> Option:
+    """Say what training again would gain at least, in the windows since the world changed."""
+    model = next((item for item in case.models if item.name == name), None)
+    found = None if model is None else retrained(case, model, since)
+    if model is None or found is None:
+        return option
+    option = replace(
+        option,
+        target=case.ref(name).replace("dataset:", "model:"),
+        displacement=_round(found.nearer),
+        utility=_round(option.probability * found.nearer),
+    )
+    if found.money is None:
+        return option
+    return replace(option, gain=found.money, gain_low=found.low, gain_high=found.high, unit=model.unit)
 
 
 class _Weighing:
@@ -239,67 +277,3 @@ def _nothing(target: str) -> Remedy:
 
 def _round(value: float) -> float:
     return round(value, 6)
-
-
-def _hold(case: Case, culprit: Weighed, keys: tuple[str, ...]) -> Remedy:
-    """Keep windows of an asset and what they feed out of training until its owner delivers them again."""
-    name = culprit.asset
-    return Remedy(
-        action="hold",
-        target=culprit.subject(case),
-        parameters={"asset": name},
-        windows=keys,
-        touches=_touches(case, name),
-        text=f"Keep {len(keys)} window(s) of `{name}` and what they feed out of training, and ask its owner to "
-        "deliver them again; then backfill.",
-    )
-
-
-def _touches(case: Case, name: str) -> tuple[str, ...]:
-    below: Iterable[str] = (item for item in case.assets if item in case.replay.descendants(name))
-    return tuple(case.ref(item) for item in below if case.assets[item].layer not in _LOGS)
-
-
-def _act(case: Case, culprit: Weighed, keys: tuple[str, ...]) -> Remedy:
-    """The act that undoes a suspect's fault; to hold where none does."""
-    name, target = culprit.asset, culprit.subject(case)
-    planned: Plan = culprit.plan or Plan()
-    good = planned.mechanisms.get(name, case.accepted.get(name))
-    if case.assets[name].layer in _LOGS and good is not None:
-        return Remedy(
-            action="rollback_model" if culprit.kind == "release" else "rollback_code",
-            target=target,
-            parameters={"code": good.code, "parts": dict(good.parts), "asset": name},
-            windows=keys,
-            text="Serve with the last accepted code and model parts again. "
-            "Decisions already served stay in the log as they were.",
-        )
-    if culprit.kind == "code" and good is not None and culprit.plan is not None and culprit.fault != "stale_run":
-        return Remedy(
-            action="rollback_code",
-            target=target,
-            parameters={"code": good.code, "asset": name},
-            windows=keys,
-            touches=_touches(case, name),
-            text=f"Run `{name}` with its last accepted code again; backfill {len(keys)} window(s) and what they feed.",
-        )
-    if culprit.fault == "stale_run":
-        return Remedy(
-            action="repair",
-            target=target,
-            parameters={"asset": name, "rerun": True},
-            windows=keys,
-            touches=_touches(case, name),
-            text=f"Run `{name}` again for {len(keys)} window(s) on its present inputs, and what they feed.",
-        )
-    if culprit.repair is not None and culprit.plan is not None:
-        return Remedy(
-            action="repair",
-            target=target,
-            parameters={"asset": name, "repair": culprit.repair.as_dict()},
-            windows=keys,
-            touches=_touches(case, name),
-            text=f"Undo it on arrival ({culprit.repair.fault}: {culprit.repair.operator}), rewrite {len(keys)} "
-            "window(s) and backfill what they feed, until the source is right again.",
-        )
-    return _hold(case, culprit, keys)

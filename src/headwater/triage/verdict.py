@@ -208,11 +208,15 @@ def _nobody(
         start_window=case.windows[0],
         chain=(),
         effect=None,
-        remedy=stand_by(action, target, "Watch the next windows.", case, beliefs),
+        remedy=stand_by(action, target, "Watch the next windows.", case, beliefs, _since(changed)),
         prevention=None,
         next_test="" if retrain else await_labels(_ground(case), case.incident),
         **common,
     )
+
+
+def _since(changed: World | None) -> tuple[str, str] | None:
+    return None if changed is None else (changed.model, changed.since)
 
 
 def _realised(finding: Finding) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from headwater.app.remedying import carry_out
+from headwater.app.touching import touched
 from headwater.core.records import Remedy
 from unit.app.small_shop import Shop
 
@@ -152,8 +155,6 @@ def test_versions_trained_on_what_changes_are_named(in_cents):
 
 
 def test_a_rollback_to_an_earlier_champion_makes_it_champion_again(shop):
-    from headwater.app.remedying import carry_out
-
     old = dict(shop.line.state.deployments.get("refund").parts)
     shop.wait(minutes=1)
     shop.workspace.release(shop.workspace.train(seed=4)["version"], by="ann")
@@ -161,10 +162,6 @@ def test_a_rollback_to_an_earlier_champion_makes_it_champion_again(shop):
     incident = shop.line.state.incidents.get("1")
     verdict = incident.verdict
     remedy = Remedy.of({**verdict.remedy.body(), "parameters": {**verdict.remedy.parameters, "parts": old}})
-    from dataclasses import replace
-
-    from headwater.app.touching import touched
-
     told = touched(shop.line, remedy, "incident:shop/1")
     assert told["deployments"][0]["champion"] == {"from": "2", "to": "1"}
     before = standing(shop)
@@ -173,3 +170,22 @@ def test_a_rollback_to_an_earlier_champion_makes_it_champion_again(shop):
     assert standing(shop) == promised(before, told)
     assert shop.line.state.aliases.champion("refund").version == "1"
     assert shop.line.state.deployments.get("refund").mismatch == ()
+
+
+def test_training_again_makes_the_version_that_was_said_and_releases_nothing(recoded):
+    incident = recoded.line.state.incidents.get("1")
+    remedy = Remedy(
+        action="retrain", target="model:shop/refund", parameters={"model": "refund", "since": recoded.day(1)}
+    )
+    world = replace(incident, verdict=replace(incident.verdict, remedy=remedy))
+    recoded.workspace.quarantine_add("raw_orders", recoded.day(-3), recoded.day(-3), "a trial")
+    told, before, windows = touched(recoded.line, remedy, incident.id), standing(recoded), written(recoded)
+    (said,) = told["trains"]
+    assert (said["model"], said["last"]) == ("model:shop/refund", recoded.day(2))
+    recoded.wait(minutes=1)
+    done = carry_out(recoded.line, world, "ann")
+    made = recoded.line.state.graph.runs(f"model:shop/refund@{done['version']}")[-1]
+    learned = {key for item in made.inputs for key in item.contents}
+    assert (min(learned), max(learned), len(learned)) == (said["first"], said["last"], said["windows"])
+    assert recoded.day(-3) not in learned
+    assert (standing(recoded), written(recoded)) == (before, windows)
