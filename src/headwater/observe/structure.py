@@ -58,10 +58,11 @@ class StructureMonitor:
     """Alarm when a structural metric leaves its band twice over, or a column is gone or of another type.
 
     Distributions may follow the weather; the number of rows, nulls, duplicates and unmatched keys of a healthy feed
-    hardly do, and where they do (cancelled flights have no departure time) history has set the band.
+    hardly do, and where they do (cancelled flights have no departure time) history has set the band. What no band shows
+    is looked for over many windows (`stats.alarms.lasting`): shares that creep, nulls that are gone, stuck columns.
 
     Measured (`make bench-quiet`): on 1,877 clean days of seven real tables it alarms in 3, whose last hours were indeed
-    missing, and notices something in 0.9 % of the days; in 220 clean weeks it never alarms.
+    missing, and notices something in 0.4 % of the days; in 220 clean weeks it never alarms.
     """
 
     name = "structure"
