@@ -97,7 +97,7 @@ class Table:
     recent: npt.NDArray[np.bool_]
 
     @property
-    def new(self) -> npt.NDArray[np.bool_]:
+    def in_question(self) -> npt.NDArray[np.bool_]:
         """By row: whether its window is one of those in question."""
         return np.asarray(self.recent[self.windows])
 
@@ -172,7 +172,7 @@ def score_of(model: Model, metric: str, rows: Table) -> tuple[Floats, Floats]:
 def columns_of(model: Model, rows: Table) -> list[Column]:
     """Cut what a slice may be made of: groups, carried columns, features; numbers into fifths of the earlier rows."""
     found = []
-    old = ~rows.new
+    old = ~rows.in_question
     for name in dict.fromkeys([*model.groups, *model.carry, *model.columns]):
         if name not in rows.frame.columns or name in (model.entity, model.query):
             continue

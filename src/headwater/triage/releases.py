@@ -14,7 +14,7 @@ from headwater.stats.outcomes.paired import FEWEST, WORSE
 from headwater.stats.outcomes.task_loss import NAMES
 from headwater.triage.case import Case
 from headwater.triage.replay import Plan
-from headwater.triage.successions import Gap, Succession, base, bound, losing
+from headwater.triage.successions import Gap, Succession, bound, losing, usual_loss
 from headwater.triage.suspects import Proof, Weighed
 
 PROMISED = 0.5
@@ -44,14 +44,14 @@ def _judged(case: Case, item: Weighed) -> Weighed:
     if len(lived) < FEWEST and len(unseen) < FEWEST:
         return _early(case, item, model, made)
     told = lived if len(lived) >= FEWEST else tuple(unseen)
-    if item.exonerated or bound(told).high < WORSE * base(told) or bound(told).value <= _EQUAL * base(told):
+    if item.exonerated or bound(told).high < WORSE * usual_loss(told) or bound(told).value <= _EQUAL * usual_loss(told):
         return _cleared(item, model, made, told)
     return item
 
 
 def _relieved(made: Succession) -> bool:
     """Whether the windows that a version served clear it of what it did on its predecessor's."""
-    return len(made.gaps) >= FEWEST and bound(made.gaps).high < WORSE * base(made.gaps)
+    return len(made.gaps) >= FEWEST and bound(made.gaps).high < WORSE * usual_loss(made.gaps)
 
 
 def _served_by(case: Case, item: Weighed, made: Succession) -> bool:
@@ -76,7 +76,7 @@ def _over(made: Succession, gaps: Sequence[Gap]) -> str:
 
 
 def _blamed(case: Case, item: Weighed, model: Model, made: Succession, gaps: Sequence[Gap]) -> Weighed:
-    found, usual = bound(gaps), base(gaps)
+    found, usual = bound(gaps), usual_loss(gaps)
     error = (found.high - found.low) / 2
     weight = 2.0 + min(1.5, math.log(found.value / (WORSE * usual))) + min(1.0, found.value / max(error, 1e-12) - 1)
     numbers = _numbers(gaps)

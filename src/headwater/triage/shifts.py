@@ -13,7 +13,7 @@ from headwater.stats.estimates.encoding import Codes, Encoding
 from headwater.stats.estimates.moved import carried, moved
 from headwater.stats.estimates.shift import Split, membership, split
 from headwater.stats.outcomes.performance import expected_log_loss
-from headwater.stats.outcomes.slices import Slice, carrier
+from headwater.stats.outcomes.slices import Slice, bearing
 from headwater.triage.case import Case
 from headwater.triage.outcomes import Outcomes, Table, columns_of, losses, score_of
 
@@ -86,11 +86,11 @@ def parts_of(look: Look, metric: str, rows: Table) -> Split | None:
     if metric in ("error", "bias"):
         loss, expected = score_of(look.model, metric, judged)[0], np.zeros(len(judged.told))
     known = _codes(look.model, judged)
-    if known is None or not judged.new.any() or judged.new.all():
+    if known is None or not judged.in_question.any() or judged.in_question.all():
         return None
     codes, sizes, _ = known
-    chance = membership(codes, sizes, judged.new)
-    parts = split(loss - expected, expected, chance, judged.windows, judged.new)
+    chance = membership(codes, sizes, judged.in_question)
+    parts = split(loss - expected, expected, chance, judged.windows, judged.in_question)
     what = "outcomes less predictions" if metric == "error" else "predictions less outcomes" if metric == "bias" \
         else "the loss"  # fmt: skip
     text = (
@@ -108,7 +108,7 @@ def parts_of(look: Look, metric: str, rows: Table) -> Split | None:
 def _codes(model: Model, rows: Table) -> tuple[Codes, tuple[int, ...], tuple[str, ...]] | None:
     """Cut features, and the prediction, into cells by the earlier rows; without columns that only tell the time."""
     names = [name for name in (*model.columns, model.predicted) if name in rows.frame.columns]
-    old = rows.frame.filter(~rows.new)
+    old = rows.frame.filter(~rows.in_question)
     if not old.height:
         return None
     try:
@@ -126,7 +126,7 @@ def _climbs(column: np.ndarray, size: int, rows: Table) -> bool:
     if len(old) < 4:
         return False
     late = rows.windows >= old[len(old) // 2]
-    sides = [np.bincount(column[side & ~rows.new], minlength=size) for side in (late, ~late)]
+    sides = [np.bincount(column[side & ~rows.in_question], minlength=size) for side in (late, ~late)]
     shares = [side / max(1, side.sum()) for side in sides]
     return float(np.minimum(*shares).sum()) < 0.3
 
@@ -136,7 +136,7 @@ def slice_of(look: Look, metric: str, rows: Table) -> Slice | None:
     if look.model.task == "ranking":
         return None
     score, information = score_of(look.model, metric, rows)
-    found = carrier(score, information, columns_of(look.model, rows), rows.windows, rows.recent)
+    found = bearing(score, information, columns_of(look.model, rows), rows.windows, rows.recent)
     if found is None:
         return None
     text = (
@@ -166,7 +166,7 @@ def inputs_of(look: Look, recent: Sequence[str], rows: Table) -> Inputs | None:
             f"that alone moves the mean prediction by {item.carried:+.4g}"
         )
         look.note(f"moved.{name}", text, **{f"moved.{name}": item.exceedance, f"carried.{name}": item.carried})
-    new = rows.new
+    new = rows.in_question
     columns = [item.column for item in features]
     change = float(np.nanmean(rows.told[new]) - np.nanmean(rows.told[~new]))
     together = carried(codes, sizes, rows.told, new, columns)

@@ -80,14 +80,14 @@ def bound(gaps: Sequence[Gap]) -> Interval:
     return t_interval(np.array([gap.gap for gap in gaps]))
 
 
-def base(gaps: Sequence[Gap]) -> float:
+def usual_loss(gaps: Sequence[Gap]) -> float:
     """Return the predecessor's mean loss."""
     return float(np.mean([gap.before for gap in gaps])) if gaps else 0.0
 
 
 def losing(gaps: Sequence[Gap]) -> bool:
     """Whether a version does worse than its predecessor, see `headwater.stats.outcomes.paired.worse`."""
-    return worse([gap.gap for gap in gaps], base(gaps), tried=any(not gap.lived for gap in gaps))
+    return worse([gap.gap for gap in gaps], usual_loss(gaps), tried=any(not gap.lived for gap in gaps))
 
 
 def compared(replay: Replay, model: Model, key: str, before: Mapping[str, str]) -> dict[str, float]:

@@ -137,6 +137,8 @@ def recomputable(case: Case, name: str) -> Weighed:
     )
 
 
+UNSIGNED = 2.0
+"""What unusual values say against a source at most while no fault has their signature: the world moves them too."""
 _OF_TABLES = ("structure", "distribution", "contract")
 
 
@@ -251,7 +253,7 @@ def source(case: Case, name: str) -> Weighed:
     if findings:
         worst = max(findings, key=lambda finding: finding.score)
         return Weighed(
-            name, "abnormal_values", -1.5 + min(3.0, math.log(max(1.0, worst.score / 2))), False,
+            name, "abnormal_values", -1.5 + min(UNSIGNED, math.log(max(1.0, worst.score / 2))), False,
             f"its values are unusual ({worst.metric}, exceedance {worst.score:.1f}), but no fault has that signature",
             {"exceedance": worst.score}, since=worst.window, kind="source", causes=causes, proof=_seen(worst),
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -34,7 +35,7 @@ def judge(case: Case, time: datetime, keep: Keep = lambda _: None) -> Verdict:
     """
     suspects = [item for item in weigh(case) if item.kind == "none" or _path(case, item.asset)]
     changed = world(case, suspects)
-    weight = _world(case, suspects) if changed is None else changed.weight
+    weight = max(_world(case, suspects), -math.inf if changed is None else changed.weight)
     nothing, unseen = (-2.0, 0.5) if case.broken else (0.0, -1.0)
     if not case.failed and not any(finding.severity == "alarm" for finding in case.findings):
         nothing = 3.0  # every alarm is explained by now, as by an approval that came after it

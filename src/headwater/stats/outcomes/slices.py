@@ -66,7 +66,7 @@ class Slice:
         return " & ".join(f"{column}={value}" for column, value in self.conditions)
 
 
-def carrier(
+def bearing(
     score: Floats,
     information: Floats,
     columns: Sequence[Column],
@@ -101,7 +101,7 @@ def carrier(
         >>> random = np.random.default_rng(0)
         >>> window, shop = np.repeat(np.arange(30), 100), random.choice(list("abcd"), 3000)
         >>> error = random.normal(size=3000) + 1.5 * ((window >= 26) & (shop == "b"))
-        >>> found = carrier(error, np.ones(3000), [cut("shop", shop)], window, np.arange(30) >= 26)
+        >>> found = bearing(error, np.ones(3000), [cut("shop", shop)], window, np.arange(30) >= 26)
         >>> found.name, found.alone
         ('shop=b', True)
     """
