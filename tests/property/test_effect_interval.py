@@ -116,16 +116,26 @@ def covered(task: str, lean: float) -> float:
                                             ("regression", 0.0), ("regression", 2.0)])  # fmt: skip
 def test_the_interval_holds_what_comes(task: str, lean: float) -> None:
     share = covered(task, lean)
-    assert 0.90 <= share <= 0.995, share
+    assert share >= 0.92, share
 
 
 def test_where_days_lean_rows_alone_would_mislead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Residuals, "shock", property(lambda self: 0.0))
+    monkeypatch.setattr(Residuals, "shock", lambda self, span: 0.0)
     assert covered("binary", 0.8) < 0.75
 
 
-@pytest.mark.parametrize("lean", [0.0, 0.4, 0.8])
-def test_the_lean_of_windows_is_estimated(lean: float) -> None:
-    played = (Played("binary", lean, seed) for seed in range(40))
-    found = np.mean([Residuals.of(item.case(), item.model).shock for item in played])
-    assert found == pytest.approx(lean**2, abs=0.03 + 0.25 * lean**2)
+def test_what_windows_miss_together_grows_with_their_lean_and_lasts() -> None:
+    means = {}
+    for lean in (0.0, 0.4, 0.8):
+        played = [Played("binary", lean, seed) for seed in range(20)]
+        residuals = [Residuals.of(item.case(), item.model) for item in played]
+        means[lean] = [float(np.mean([item.shock(span) for item in residuals])) for span in (1, 3)]
+    assert means[0.0][0] < 0.2 * means[0.4][0] < means[0.8][0]
+    assert means[0.8][1] < 0.6 * means[0.8][0], "windows that lean apart are together nearer to what was expected"
+
+
+def test_few_windows_tell_nothing() -> None:
+    played = Played("binary", 0.8, 1)
+    case = played.case()
+    case.labelled = case.labelled[:6]
+    assert Residuals.of(case, played.model).shock(1) == 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -34,9 +34,10 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
     miscalibrated. Of large logs a sample of the rows is priced and stands for all. A regression's truth is its
     repaired prediction plus the errors of the last labelled windows; of a ranking only labelled rows are priced. Rows
     that only one side scored count as affected and are not priced. The interval is 95 %, from the outcomes that are
-    still unknown, with what the last labelled windows show of whole windows turning out otherwise than predicted
-    (`Residuals.shock`; with fewer than seven of them rows count as independent, and the interval is too narrow when
-    one storm moves many together); known outcomes add nothing to it. Simulated, it held what came 94 to 98 % of times.
+    still unknown, widened by how far whole windows, and some in a row, came out from what was expected of them before
+    (`Residuals.shock`; with fewer than seven labelled windows rows count as independent, and the interval is far too
+    narrow); known outcomes add nothing to it. For made-up faults on 30 days of real flights it held what came in 93 %
+    of cases, rows alone in 34 %.
 
     Returns:
         The effect over the models together, in the first model's unit; None when nothing was scored or the plan
@@ -45,18 +46,17 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
     if plan is None or not case.models:
         return None
     total, variance, count, scored = 0.0, 0.0, 0, 0
-    shocks = {model.name: Residuals.of(case, model).shock for model in case.models if model.cost is not None}
+    leaning: dict[str, list[float]] = {model.name: [] for model in case.models}
     for scene in _scenes(case, plan):
         gap = _priced(case, scene)
         weight = case.replay.weight(scene.model.predictions, scene.key)
         scored += round(weight * scene.before.height)
         count += round(weight * (int(gap.moved.sum()) + gap.apart))
         total += weight * float(gap.rows.sum())
-        # Outcomes that are open in all rows, what moves them together, and what a sample leaves open about the others.
-        variance += (
-            weight * float(gap.open.sum()) + shocks.get(scene.model.name, 0.0) * (weight * float(gap.lean.sum())) ** 2
-        )
-        variance += weight * (weight - 1) * _varied(gap.rows)
+        # Outcomes that are open in all rows, and what a sample of the rows leaves open about the others.
+        variance += weight * float(gap.open.sum()) + weight * (weight - 1) * _varied(gap.rows)
+        leaning[scene.model.name].append(weight * float(gap.lean.sum()))
+    variance += sum(_together(case, model, leaning[model.name]) for model in case.models)
     if not count and not total:
         return None
     half = 1.96 * math.sqrt(variance)
@@ -70,6 +70,12 @@ def effect(case: Case, plan: Plan | None) -> Effect | None:
         scored_predictions=scored,
         windows=case.windows,
     )
+
+
+def _together(case: Case, model: Model, leaning: Sequence[float]) -> float:
+    """The variance of a model's gaps from what moves all open outcomes together."""
+    still = [lean for lean in leaning if lean]
+    return Residuals.of(case, model).shock(len(still)) * sum(still) ** 2 if still else 0.0
 
 
 def affected(case: Case, plan: Plan) -> pl.DataFrame:
@@ -158,7 +164,7 @@ class _Gap(NamedTuple):
         entities: The rows.
         rows: The expected gap of each.
         open: Its variance from the outcome that is still open.
-        lean: How it changes when the whole window's outcomes lean, by unit of `Residuals.shock`.
+        lean: How it changes when all open outcomes lean together, by unit of `Residuals.shock`.
         moved: Whether the prediction counts as affected.
         apart: Rows that only one side has; they are affected and not priced.
     """
@@ -242,8 +248,8 @@ def _costs(case: Case, scene: _Scene, left: pl.DataFrame, right: pl.DataFrame) -
     told = right[model.predicted].cast(pl.Float64)
     if model.task == "binary":
         p, certain, never = told.to_numpy(), gap(told * 0 + 1), gap(told * 0)
-        either = p * (1 - p)
-        return p * certain + (1 - p) * never, either * (certain - never) ** 2, either * (certain - never)
+        still = p * (1 - p) * (certain - never) ** 2
+        return p * certain + (1 - p) * never, still, np.sqrt(still)
     if model.task == "ranking":
         known = [] if labels is None else labels.drop_nulls(model.outcome)[model.entity].to_list()
         return gap(told * 0) * left[model.entity].is_in(known).to_numpy(), nothing, nothing
