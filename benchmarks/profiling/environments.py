@@ -28,13 +28,18 @@ def interpreters() -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def environment(name: str, cache: Path) -> Path:
+def environment(name: str, cache: Path, pinned: Path = PINS) -> Path:
     """Return the interpreter of a peer's environment, making the environment where it is not there or its pins changed.
+
+    Args:
+        name: The peer's.
+        cache: Where environments are kept.
+        pinned: The folder with its list of pinned versions.
 
     Raises:
         Unavailable: No interpreter takes the pinned versions.
     """
-    pins = PINS / f"{name}.txt"
+    pins = pinned / f"{name}.txt"
     mark = hashlib.sha256(pins.read_bytes()).hexdigest()[:8]
     folder = cache / f"{name}-{mark}"
     python = folder / "bin" / "python"

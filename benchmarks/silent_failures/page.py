@@ -108,11 +108,35 @@ def tiers(told: Mapping[str, Any]) -> list[str]:
     rows = []
     for name, found in told["tables"].items():
         for tier, scores in found.items():
-            rows.append([name, f"Headwater, {tier}", *(cell(key, scores[key]) for key in keys),
-                         cell("top1", scores["controls_unblamed"])])  # fmt: skip
+            shares = [cell(key, scores[key]) for key in keys]
+            rows.append([name, f"Headwater, {tier}", str(scores["faults"]), *shares, "",
+                         _seconds(scores["triage_seconds"]), cell("top1", scores["controls_unblamed"])])  # fmt: skip
         for rival, scores in told["rivals"].get(name, {}).items():
-            rows.append([name, rival, *(cell(key, scores[key]) for key in keys), "–"])
-    return table(["pipeline", "who", *keys, "controls without blame"], rows)
+            ours = scores.get("ours", found["T3"])
+            shares, beside = [cell(key, scores[key]) for key in keys], ", ".join(cell(key, ours[key]) for key in keys)
+            rows.append([name, rival, str(scores["faults"]), *shares, beside, _seconds(scores.get("seconds")), "–"])
+    head = ("pipeline", "who", "cases", *keys, "Headwater, T3, on these", "CPU s a case", "controls without blame")
+    return [*table(head, rows), *_outside(told)]
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}" if value < 10 else f"{value:.0f}"
+
+
+def _outside(told: Mapping[str, Any]) -> list[str]:
+    """How the tools from outside were asked, and what went wrong with them."""
+    from silent_failures.outside import OUTSIDERS, version
+
+    asked = [one for one in OUTSIDERS if any(one.name in rivals for rivals in told["rivals"].values())]
+    lines = [f"{one.name} {version(one)}: {one.asked}" for one in asked]
+    for name, rivals in told["rivals"].items():
+        for one in asked:
+            scores = rivals.get(one.name, {})
+            if scores.get("unranked"):
+                why = f" ({'; '.join(scores['failed'])})" if scores["failed"] else ""
+                lines.append(f"{one.name} ranked nobody in {scores['unranked']} cases of {name}{why}.")
+    lines += [f"Not asked: {problem}" for problem in told.get("absent", ())]
+    return [" ".join(lines), ""] if lines else []
 
 
 def kinds(told: Mapping[str, Any]) -> list[str]:

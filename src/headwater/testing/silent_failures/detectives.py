@@ -159,18 +159,19 @@ def most_drifted(scene: Scene) -> list[str]:
     as Evidently has it for references of more than a thousand rows.
     """
     view = scene.model.features
-    past, now = (_pooled(scene, view, runs) for runs in (scene.before, scene.during))
+    past, now = (pooled(scene, view, runs) for runs in (scene.before, scene.during))
     if past is None or now is None:
         return at_random(scene)
     drift = {name: _drift(past[name], now[name]) for name in scene.model.columns if name in past and name in now}
     ranked: dict[str, None] = {}
     for column in sorted(drift, key=lambda name: -drift[name]):
-        ranked |= dict.fromkeys(_sources(scene, view, column))
+        ranked |= dict.fromkeys(sources(scene, view, column))
     ranked |= dict.fromkeys(scene.assets)
     return [scene.subject(name) for name in ranked]
 
 
-def _pooled(scene: Scene, asset: str, runs: Sequence[str]) -> pl.DataFrame | None:
+def pooled(scene: Scene, asset: str, runs: Sequence[str]) -> pl.DataFrame | None:
+    """Return an asset's rows of some run windows in one; None when there are none."""
     frames = [frame for run in runs if (frame := scene.rows(asset, scene.own(asset, run))) is not None]
     return pl.concat(frames, how="diagonal_relaxed") if frames else None
 
@@ -191,13 +192,13 @@ def _drift(past: pl.Series, now: pl.Series) -> float:
     return float(np.sqrt(max(0.0, (parts[0].sum() + parts[1].sum()) / 2)))
 
 
-def _sources(scene: Scene, asset: str, column: str) -> list[str]:
+def sources(scene: Scene, asset: str, column: str) -> list[str]:
     """Follow a column up to where it comes from; where it is made, on to all that it is made of, nearest first."""
     parents = scene.assets[asset].parents
     if not parents:
         return [asset]
     holders = [name for name in parents if _has(scene, name, column)]
-    return list(dict.fromkeys(source for name in holders or parents for source in _sources(scene, name, column)))
+    return list(dict.fromkeys(source for name in holders or parents for source in sources(scene, name, column)))
 
 
 def _has(scene: Scene, asset: str, column: str) -> bool:
