@@ -8,9 +8,11 @@ from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from headwater.app import demo
+from headwater.app.affected import affected_by
 from headwater.app.closing import cleared
 from headwater.app.demo import Story, begin, finish, live
 from headwater.app.workspace import Workspace
@@ -66,6 +68,32 @@ def test_the_default_fault_is_named_on_its_first_day_and_closed_on_the_next(july
     closed = july.workspace.incidents(all=True)[0]["timeline"][-1]
     assert closed["state"] == "closed"
     assert CALENDAR.window(FAULTY).start + timedelta(days=2) > CALENDAR.window(closed["window"]).start
+    first, cost = told["verdict"]["effect"], told["verdict"]["cost"]
+    assert first["known_outcomes"] == 0 < cost["known_outcomes"] == known_outcomes(july)
+    assert first["low"] < cost["value"] < first["high"]
+    assert cost["value"] == pytest.approx(seat_minutes_lost(july), abs=cost["high"] - cost["value"] + 1e-6)
+    assert july.workspace.recompute(cost["evidence"])["same"]
+
+
+def moved(story: Story) -> pl.DataFrame:
+    """The flights that the fault moved and that arrived, as the pipeline stores what became of them."""
+    line = story.workspace.line
+    labels, log = (line.services.tables.read(name, [FAULTY]) for name in ("delay_labels", "delay_predictions"))
+    listed = affected_by(line, line.state.incidents.all()[0]).select("entity", "decision", "repaired_decision")
+    assert labels is not None and log is not None
+    arrived = listed.join(labels, left_on="entity", right_on="flight_id")
+    return arrived.join(log.select("flight_id", "seats"), left_on="entity", right_on="flight_id")
+
+
+def known_outcomes(story: Story) -> int:
+    return moved(story)["late"].count()
+
+
+def seat_minutes_lost(story: Story) -> float:
+    """Late flights of which nobody was told though they would have been, less those told of by the fault alone."""
+    rows = moved(story)
+    minutes = rows["seats"].fill_null(150) * rows["delay_minutes"]
+    return float((rows["late"] * (rows["repaired_decision"] - rows["decision"]) * minutes).sum())
 
 
 def test_two_weeks_of_weather_and_harmless_changes_blame_nobody(july: Story) -> None:

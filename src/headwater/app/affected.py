@@ -11,8 +11,10 @@ from headwater.app.judging import case
 from headwater.app.line import Line
 from headwater.core.errors import DataError, IncidentError, StorageError
 from headwater.core.records import Verdict
+from headwater.triage.case import Case
 from headwater.triage.effect import affected
 from headwater.triage.incidents import Incident
+from headwater.triage.replay import Plan
 from headwater.triage.weighing import weigh
 
 
@@ -31,21 +33,26 @@ def affected_by(line: Line, incident: Incident) -> pl.DataFrame:
             f"incident `{incident.id}` names no asset, so no predictions can be said to be affected",
             hint=f"headwater why {incident.id}",
         )
-    judged = [item for item in line.services.ledger.read(kind="verdict") if item.body["incident"] == incident.id]
-    record = next(item for item in reversed(judged) if Verdict.of(item.body).id == verdict.id)
-    past = line.then(record.seq, verdict.time)
-    made = case(past, past.state.incidents.get(incident.id), verdict.window)
-    culprit = next(
-        (item for item in weigh(made) if item.subject(made) == verdict.subject and not item.exonerated), None
-    )
-    if culprit is None or culprit.plan is None:
+    made, plan = as_judged(line, incident, verdict)
+    if plan is None:
         raise DataError(
             f"what {verdict.subject} should have held cannot be replayed ({verdict.fault}), so that nobody knows "
             "which predictions it moved",
             hint="every prediction since "
             f"{verdict.start_window} that reads it is in question; once it is delivered again, compare them",
         )
-    return affected(made, culprit.plan)
+    return affected(made, plan)
+
+
+def as_judged(line: Line, incident: Incident, verdict: Verdict) -> tuple[Case, Plan | None]:
+    """Return the case as it was when the verdict was given, and what repairs its culprit; None where nothing does."""
+    judged = [item for item in line.services.ledger.read(kind="verdict") if item.body["incident"] == incident.id]
+    record = next(item for item in reversed(judged) if Verdict.of(item.body).id == verdict.id)
+    past = line.then(record.seq, verdict.time)
+    made = case(past, past.state.incidents.get(incident.id), verdict.window)
+    found = (item for item in weigh(made) if item.subject(made) == verdict.subject and not item.exonerated)
+    culprit = next(found, None)
+    return made, None if culprit is None else culprit.plan
 
 
 def write_affected(line: Line, incident: Incident, path: Path) -> dict[str, Any]:

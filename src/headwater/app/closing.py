@@ -6,6 +6,7 @@ from typing import Any
 
 from headwater.app.line import Line
 from headwater.app.prevention import prevent
+from headwater.app.repricing import record_price
 from headwater.core.errors import IncidentError, UsageError
 from headwater.core.ports import Entry
 from headwater.core.records import SIDES, Side, Signoff
@@ -67,6 +68,7 @@ def close(line: Line, incident: Incident, by: str) -> dict[str, Any]:
     assert verdict is not None
     time = line.services.clock.now()
     owner = next(item.prevention_owner for item in signoffs if item.prevention_owner)
+    record_price(line, incident, max(line.state.runs))
     check = prevent(line, incident) if verdict.status == "named" else None
     note = f"prevention owned by {owner}" + (f": {check['name']}" if check else "")
     entries = [move(incident, "closed", incident.window, time, by=by, note=note, prevention=check)]

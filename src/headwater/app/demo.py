@@ -250,7 +250,7 @@ def finish(story: Story, seconds: float, *, report: bool = True) -> dict[str, An
     named = [item for item in incidents if item["verdict"] is not None and item["verdict"]["status"] == "named"]
     since = [item for item in named if item["window"] >= story.start]
     first = next(iter(since or named), None)
-    verdict = None if first is None else first["verdict"]
+    verdict, cost = (None, None) if first is None else (first["verdict"], first["cost"])
     path = None
     if report:
         path = write_report(workspace.line, seconds, story.changes, fault.describe if fault else "")
@@ -278,6 +278,7 @@ def finish(story: Story, seconds: float, *, report: bool = True) -> dict[str, An
             "confidence": verdict["confidence"],
             "remedy": verdict["remedy"]["action"],
             "effect": verdict["effect"],
+            "cost": cost,
             "exonerated": [item["subject"] for item in verdict["suspects"] if item["exonerated"]],
         },
         "verified": bool(first and first["verified"]),

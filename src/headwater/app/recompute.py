@@ -16,6 +16,7 @@ from headwater.app.declared import watched
 from headwater.app.evidence import OF_DELIVERIES, latencies, mechanisms, outcomes, release, stored
 from headwater.app.judging import case, signature, signature_finding
 from headwater.app.line import Line
+from headwater.app.repricing import prices
 from headwater.app.running import one
 from headwater.app.succession import trial
 from headwater.core.assets import Mechanism
@@ -229,6 +230,10 @@ def _world(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
     return None if made is None else made.values(incident.id)
 
 
+def _cost(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
+    return prices(past, past.state.incidents.get(evidence.subject))
+
+
 _MEASURES: Mapping[str, Callable[[Line, Evidence], Mapping[str, Any] | None]] = {
     **dict.fromkeys(OF_DELIVERIES, _of_delivery),
     **dict.fromkeys(("performance", "business", "calibration", "fairness", "segment", "succession"), _outcome),
@@ -241,6 +246,7 @@ _MEASURES: Mapping[str, Callable[[Line, Evidence], Mapping[str, Any] | None]] = 
     "replay": _replay,
     "elimination": _elimination,
     "world": _world,
+    "cost": _cost,
 }
 
 

@@ -13,6 +13,7 @@ from headwater.app.evidence import mechanisms
 from headwater.app.freezing import release_labels
 from headwater.app.lifecycle import deployed, reinstated, train
 from headwater.app.line import Line
+from headwater.app.repricing import record_price
 from headwater.app.touching import held_by, plan_of, touched
 from headwater.core.errors import IncidentError
 from headwater.core.ports import Entry
@@ -250,6 +251,7 @@ def verify(line: Line, run: str, findings: Sequence[Finding]) -> None:
         elif incident.state == "remedied":
             note = f"window {run} is back in band"
             line.record([move(incident, "verifying", incident.window, time, note=note, verified=True)])
+            record_price(line, line.state.incidents.get(incident.id), run)
 
 
 _LATE = ("performance", "succession", "business")

@@ -224,6 +224,7 @@ class Workspace:
         return {
             **incident.verdict.body(),
             "state": incident.state,
+            "cost": incident.bill(),
             "evidence_hash": incident.verdict.evidence_hash,
             "exonerated": list(incident.verdict.exonerated),
             "accepted": [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from headwater.cli import options, screen
+from headwater.cli import cost, options, screen
 from headwater.core.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -135,9 +135,7 @@ def draw_story(out: Console, answer: dict[str, Any]) -> None:
         )
     lines: dict[str, Any] = {"planted": planted, "found": found, "alarm": answer.get("detected_window")}
     if verdict:
-        effect = verdict.get("effect") or {}
-        cost = screen.amount(effect.get("value"), str(effect.get("unit", "")), effect.get("low"), effect.get("high"))
-        lines["cost"] = cost if effect else None
+        lines["cost"] = cost.told(verdict.get("cost"), verdict.get("effect"))
         lines |= {"remedy": verdict.get("remedy"), "cleared": f"{len(verdict.get('exonerated') or ())} suspects"}
     ended = [word for word in ("verified", "closed") if answer.get(word)]
     lines |= {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from headwater.cli import options, screen
+from headwater.cli import cost, options, screen
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +25,7 @@ def draw(out: Console, incidents: list[dict[str, Any]]) -> None:
     """Draw a line per incident: where it stands, and whom its verdict names."""
     rows = []
     for incident in incidents:
-        verdict = incident.get("verdict") or {}
+        verdict, paid = incident.get("verdict") or {}, incident.get("cost")
         rows.append(
             {
                 "incident": incident.get("incident"),
@@ -36,6 +36,7 @@ def draw(out: Console, incidents: list[dict[str, Any]]) -> None:
                 "side": verdict.get("side"),
                 "owner": verdict.get("owner"),
                 "confidence": screen.percent(verdict["confidence"]) if "confidence" in verdict else None,
+                "cost": "; ".join(part for part in (cost.priced(paid), cost.known(paid)) if part),
                 "signed": sorted(incident.get("signoffs") or ()),
             }
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from headwater.cli import options, screen
+from headwater.cli import cost, options, screen
 from headwater.cli.screen import cell
 
 if TYPE_CHECKING:
@@ -75,19 +75,20 @@ def draw_affected(out: Console, answer: dict[str, Any]) -> None:
         f"{answer['listed']} of {answer['affected']} affected predictions are in {cell(answer['file'])}{all_of_them}"
     )
     if answer.get("cost") is not None:
-        cost = screen.amount(answer["cost"], str(answer["unit"]), answer["low"], answer["high"])
-        out.print(f"together they cost {cost} more than repaired; {answer['scored']} were scored")
+        paid = screen.amount(answer["cost"], str(answer["unit"]), answer["low"], answer["high"])
+        out.print(f"together they cost {paid} more than repaired; {answer['scored']} were scored")
 
 
 def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {"since": answer.get("start_window"), "judged in": answer.get("window")}
-    effect, remedy = answer.get("effect") or {}, answer.get("remedy") or {}
-    if effect:
-        cost = screen.amount(effect.get("value"), str(effect.get("unit", "")), effect.get("low"), effect.get("high"))
-        scored = effect.get("scored_predictions")
-        facts["cost"] = f"{cost}; {effect.get('affected_predictions')} of {scored} predictions moved"
+    first, remedy = answer.get("effect"), answer.get("remedy") or {}
+    if effect := answer.get("cost") or first:
+        moved = f"{effect.get('affected_predictions')} of {effect.get('scored_predictions')} predictions moved"
+        facts["cost"] = f"{cost.told(answer.get('cost'), first)}; {moved}"
         if effect.get("value", 0) < 0:
             facts["cost"] += "; below zero: it happened to cost less than the repaired decisions would have"
+        if effect.get("evidence"):
+            facts["priced again"] = f"in {effect['window']}: headwater recompute {effect['evidence'][:12]} value"
     if remedy:
         facts["remedy"] = remedy.get("text") or f"{remedy.get('action')} {remedy.get('target')}"
     if prevention := answer.get("prevention"):

@@ -101,7 +101,7 @@ class Evidence(Stored):
     ``fairness`` (gaps between groups), ``segment`` (parts of the rows that do worse than they did), ``latency``,
     ``calibration`` (confidence and reliability), ``business``, ``unmeasured``,
     ``watch`` (declared numbers), ``schema``, ``vocabulary``, ``arrival`` (landing of a dataset), ``filling`` (how far a
-    window had filled up) or ``verification``.
+    window had filled up), ``verification`` or ``cost`` (of an incident, by the labels that came after its verdict).
     ``values`` maps a metric's name to its number or a small plain structure.
     """
 
@@ -252,7 +252,11 @@ class Suspect(Stored):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect(Stored):
-    """What an incident cost: affected predictions and the business metric, with an interval."""
+    """What an incident cost: affected predictions and the business metric, with an interval.
+
+    ``known_outcomes`` says of how many affected predictions the outcome was known when it was priced; the interval is
+    of the others.
+    """
 
     kind: typing.ClassVar[str] = "effect"
     metric: str
@@ -263,6 +267,7 @@ class Effect(Stored):
     affected_predictions: int
     scored_predictions: int
     windows: tuple[str, ...]
+    known_outcomes: int | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from headwater.core.errors import IncidentError, UnknownName
 from headwater.core.ports import Entry, Record
-from headwater.core.records import SIDES, Finding, Remedy, Signoff, Verdict
+from headwater.core.records import SIDES, Effect, Evidence, Finding, Remedy, Signoff, Verdict
 
 State = Literal["open", "triaging", "verdict", "remedied", "verifying", "disputed", "closed", "merged"]
 
@@ -48,6 +48,7 @@ class Incident:
         into: The incident it was merged into; empty for one that stands for itself.
         next_test: What would settle a dispute between the sides; empty when there is none.
         prevention: The check that was written when it was closed, with the asset it is of; None when there is none.
+        priced: What the verdict's fault cost by labels that came since; None while the verdict's estimate stands.
     """
 
     id: str
@@ -65,6 +66,14 @@ class Incident:
     into: str = ""
     next_test: str = ""
     prevention: Mapping[str, Any] | None = None
+    priced: Evidence | None = None
+
+    @property
+    def cost(self) -> Effect | None:
+        """What it cost by the newest price, which is the verdict's estimate until more labels are known."""
+        if self.priced is not None:
+            return Effect.of(self.priced.values)
+        return None if self.verdict is None else self.verdict.effect
 
     @property
     def active(self) -> bool:
@@ -82,6 +91,13 @@ class Incident:
         named = self.verdict is not None and self.verdict.status == "named"
         return frozenset({self.subject, self.verdict.subject} if named and self.verdict else {self.subject})
 
+    def bill(self) -> dict[str, Any] | None:
+        """The newest price as plain data, with the run window it is of and, once it was priced again, its evidence."""
+        if self.cost is None or self.verdict is None:
+            return None
+        window, evidence = (self.verdict.window, "") if self.priced is None else (self.priced.window, self.priced.id)
+        return {**self.cost.body(), "window": window, "evidence": evidence}
+
     def as_dict(self) -> dict[str, Any]:
         """The incident as plain data."""
         return {
@@ -95,6 +111,7 @@ class Incident:
             "next_test": self.next_test,
             "verdict": None if self.verdict is None else self.verdict.body(),
             "remedy": None if self.remedy is None else self.remedy.body(),
+            "cost": self.bill(),
             "signoffs": {side: item.body() for side, item in (self.signoffs or {}).items()},
             "timeline": [dict(item) for item in self.timeline],
         }
@@ -109,7 +126,10 @@ class Lineage(Protocol):
 
 
 class Incidents:
-    """All incidents of a workspace, folded from ledger records of the kinds incident, verdict, remedy and signoff."""
+    """All incidents of a workspace, folded from ledger records.
+
+    They are of the kinds incident, verdict, remedy and signoff, and evidence of what an incident cost.
+    """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self._found: dict[str, Incident] = {}
@@ -124,13 +144,15 @@ class Incidents:
         elif record.kind in ("verdict", "remedy", "signoff") and body.get("incident") in self._found:
             incident = self._found[body["incident"]]
             if record.kind == "verdict":
-                incident = replace(incident, verdict=Verdict.of(body), signoffs={}, verified=False)
+                incident = replace(incident, verdict=Verdict.of(body), signoffs={}, verified=False, priced=None)
             elif record.kind == "remedy" and body.get("state") == "applied":
                 incident = replace(incident, remedy=Remedy.of(body))
             elif record.kind == "signoff":
                 signoff = Signoff.of(body)
                 incident = replace(incident, signoffs={**(incident.signoffs or {}), signoff.side: signoff})
             self._found[incident.id] = incident
+        elif record.kind == "evidence" and body.get("type") == "cost" and body["subject"] in self._found:
+            self._found[body["subject"]] = replace(self._found[body["subject"]], priced=Evidence.of(body))
 
     def _transition(self, record: Record, body: Mapping[str, Any]) -> None:
         line = {

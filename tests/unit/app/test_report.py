@@ -113,6 +113,20 @@ def test_the_numbers_are_on_the_page() -> None:
         assert sentence in words, sentence
 
 
+def test_a_cost_that_was_priced_again_shows_how_much_of_it_is_known_and_the_first_estimate() -> None:
+    told = story()
+    assert told.verdict is not None and told.verdict.effect is not None
+    first = told.verdict.effect
+    cost = replace(first, value=37912, low=37912, high=37912, known_outcomes=3120)
+    page = Page(render(replace(repaired(), incidents=(replace(told, cost=cost),))))
+    assert "38,000" in page.words
+    assert "all 3,120 outcomes known; first estimate 41,000 (34,000 to 49,000)" in page.words
+    some = replace(cost, low=30000, high=45000, known_outcomes=2000)
+    page = Page(render(replace(repaired(), incidents=(replace(told, cost=some, headline=""),))))
+    assert "30,000 to 45,000; 2,000 of 3,120 outcomes known; first estimate" in page.words
+    assert "about 38,000 seat-minutes" in page.words
+
+
 def test_both_signature_cards_name_the_hash_that_was_signed() -> None:
     told = story()
     assert told.verdict is not None
@@ -212,6 +226,7 @@ def hostile(text: str = HOSTILE) -> Report:
     window = verdict.start_window
     bad = replace(
         told,
+        cost=evil.effect,
         incident=text,
         state=text,
         headline=text,

@@ -64,6 +64,38 @@ def test_open_outcomes_are_priced_at_the_repaired_probability_with_an_interval(p
     assert found.low < found.value < found.high
 
 
+def test_labels_that_came_later_leave_nothing_open():
+    shop, later = cautious(), Shop().days(0, 6)
+    case = shop.case(4, 5, findings=[finding("features")])
+    first, now = effect(case, GOOD), effect(case, GOOD, lambda model, key: later.tables.read(model.labels, [key]))
+    made, repaired = (
+        sum(cost(logged(line, number).join(truth(later, number), on="id")).sum() for number in (4, 5))
+        for line in (shop, later)
+    )
+    assert now.value == pytest.approx(made - repaired)
+    assert (now.low, now.high) == (now.value, now.value)
+    assert 0 < first.known_outcomes < now.known_outcomes == now.affected_predictions == first.affected_predictions
+    assert first.low <= now.value <= first.high
+
+
+def test_labels_that_may_not_be_read_leave_all_of_it_open():
+    case = cautious().case(4, 5, findings=[finding("features")])
+    found = effect(case, GOOD, lambda model, key: None)
+    assert found.known_outcomes == 0 < found.affected_predictions
+    assert found.high - found.low > effect(case, GOOD).high - effect(case, GOOD).low
+
+
+def test_only_some_outcomes_are_known():
+    shop, later = cautious(), Shop().days(0, 6)
+    case = shop.case(5, findings=[finding("features")])
+    half = truth(later, 5).with_columns(returned=pl.when(pl.col("id") % 2 == 0).then("returned"))
+    found = effect(case, GOOD, lambda model, key: half)
+    log, well = logged(shop, 5), logged(later, 5)
+    moved = log.filter(log["decision"] != well["decision"])["id"]
+    assert found.known_outcomes == sum(number % 2 == 0 for number in moved)
+    assert found.low < found.value < found.high
+
+
 def test_windows_add_up():
     shop = cautious()
     whole, first, second = (

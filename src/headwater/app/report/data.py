@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from headwater.core.records import Signoff, Step, Verdict
+from headwater.core.records import Effect, Signoff, Step, Verdict
 
 CellState = Literal["ok", "notice", "alarm", "missing", "backfilled", "quarantined"]
 Points = tuple[float | None, ...]
@@ -168,6 +168,7 @@ class IncidentStory:
     ``verdict`` is None until triage has judged. ``headline`` replaces the sentence composed from the verdict.
     ``evidence`` defaults to the verdict's chain. ``applied`` says that the remedy was carried out, not only planned.
     ``recurrence`` says that it came back, and why the check of last time did not stop it; empty when it did not.
+    ``cost`` is the price by labels that came since the verdict; None while the verdict's effect stands.
     """
 
     incident: str
@@ -187,6 +188,7 @@ class IncidentStory:
     recurrence: str = ""
     similar: tuple[Likeness, ...] = ()
     book: Book | None = None
+    cost: Effect | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from headwater.app.report.wording import (
     moment,
     number,
     percent,
+    price_note,
     rounded,
     sentence,
     short,
@@ -238,14 +239,9 @@ def story_numbers(story: IncidentStory, report: Report) -> list[Fact]:
                 note=f"of {effect.scored_predictions:,} ({percent(share)})",
             )
         )
-        facts.append(
-            Fact(
-                label=effect.metric or "effect",
-                value=rounded(effect.value),
-                unit=effect.unit,
-                note=f"{rounded(effect.low)} to {rounded(effect.high)}",
-            )
-        )
+        cost = story.cost or effect
+        note = price_note(effect, story.cost)
+        facts.append(Fact(label=cost.metric or "effect", value=rounded(cost.value), unit=cost.unit, note=note))
     facts.append(
         Fact(label="confidence", value=percent(verdict.confidence), note=f"{len(verdict.exonerated)} cleared by name")
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from headwater.app.report.data import IncidentStory, Report
-from headwater.core.records import Signoff
+from headwater.core.records import Effect, Signoff
 
 DONE = {
     "repair": "repaired and backfilled",
@@ -55,6 +55,18 @@ def rounded(value: float) -> str:
         return number(value)
     place = 1 - math.floor(math.log10(abs(value)))
     return number(round(value, place))
+
+
+def price_note(first: Effect, cost: Effect | None) -> str:
+    """Say how sure a price is: its interval, how many outcomes are known, and what was estimated at first."""
+    newest = cost or first
+    there, moved = newest.known_outcomes, newest.affected_predictions
+    parts = [] if newest.low == newest.high else [f"{rounded(newest.low)} to {rounded(newest.high)}"]
+    if there is not None and moved:
+        parts.append(f"all {moved:,} outcomes known" if there == moved else f"{there:,} of {moved:,} outcomes known")
+    if cost is not None:
+        parts.append(f"first estimate {rounded(first.value)} ({rounded(first.low)} to {rounded(first.high)})")
+    return "; ".join(parts)
 
 
 def percent(share: float) -> str:
@@ -189,7 +201,7 @@ def sentence(story: IncidentStory) -> str:
     if verdict is None:
         return f"Something is out of its band and not yet explained; {ending(story)}"
     parts = [verdict.text.rstrip(". ") or f"{short(verdict.subject)}: {verdict.fault}"]
-    effect = verdict.effect
+    effect = story.cost or verdict.effect
     if effect is not None:
         parts.append(f"{count(effect.affected_predictions, 'prediction')} affected")
         if effect.value:
