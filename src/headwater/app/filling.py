@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from headwater.app.line import Line
@@ -84,15 +85,11 @@ def _curve(asset: Asset, frame: pl.DataFrame, window: Window) -> list[int]:
     if asset.time is None or not isinstance(kind, pl.Datetime) or kind.time_zone is None:
         return []
     part = (window.end - window.start).total_seconds() / STEPS
-    seconds = (
-        frame[asset.time].drop_nulls().dt.convert_time_zone("UTC").dt.epoch("ms") / 1000 - window.start.timestamp()
-    )
-    place = (seconds / part).floor().clip(0, STEPS - 1).cast(pl.Int64)
-    counts = dict(place.value_counts().iter_rows())
-    total, curve = 0, []
-    for step in range(STEPS):
-        total += int(counts.get(step, 0))
-        curve.append(total)
+    times = frame.get_column(asset.time)
+    times = times.drop_nulls() if times.null_count() else times
+    seconds = times.to_numpy().astype("datetime64[ms]").astype(np.int64) / 1000 - window.start.timestamp()
+    place = np.floor(seconds / part).clip(0, STEPS - 1).astype(np.int64)
+    curve: list[int] = np.bincount(place, minlength=STEPS).cumsum().tolist()
     return curve
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import polars as pl
+import polars.selectors as cs
 
 from headwater.app.line import Line
 from headwater.core.assets import Asset
@@ -98,15 +99,14 @@ def vocabulary(line: Line, asset: Asset, frame: pl.DataFrame) -> Evidence | None
     A column that has shown more than `KNOWN_LIMIT` values is told as empty: it has no vocabulary.
     """
     told = line.state.vocabulary.get(asset.name, {})
-    seen = known_values(frame, limit=KNOWN_LIMIT, known=told)
-    texts = {
-        name for name, kind in frame.schema.items() if name != WINDOW and kind in (pl.String, pl.Categorical, pl.Enum)
-    }
+    texts = [
+        name for name, kind in frame.schema.items()
+        if name != WINDOW and kind in _TEXT and told.get(name) != frozenset()
+    ]  # fmt: skip
+    seen = known_values(frame.select(*texts, cs.by_name(WINDOW, require_all=False)), limit=KNOWN_LIMIT, known=told)
     grown: dict[str, list[str]] = {}
     for column in sorted(texts):
         before = told.get(column)
-        if before is not None and not before:
-            continue
         now = (before or frozenset()) | seen.get(column, frozenset())
         if column not in seen or len(now) > KNOWN_LIMIT:
             grown[column] = []

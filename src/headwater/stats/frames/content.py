@@ -171,15 +171,26 @@ def _feed_floats(hasher: Any, values: Values, nulls: Values | None) -> None:
 
 def _feed_text(hasher: Any, series: pl.Series) -> None:
     """Add byte lengths, then all bytes; a length of 0 under a null is told apart by the null mask."""
-    binary = isinstance(series.dtype, pl.Binary)
-    if binary or len(series) < _FEW:  # a Polars expression costs as much as some thousand Python strings
-        pieces = [b"" if text is None else text if binary else text.encode() for text in series.to_list()]
-        _feed_array(hasher, np.fromiter(map(len, pieces), np.uint32, len(pieces)))
-        hasher.update(b"".join(pieces))
+    if isinstance(series.dtype, pl.Binary):
+        _feed_bytes(hasher, [piece or b"" for piece in series.to_list()])
+        return
+    if len(series) < _FEW:  # a Polars expression costs as much as some thousand Python strings
+        texts = [text or "" for text in series.to_list()]
+        whole = "".join(texts)
+        if whole.isascii():  # then there are as many bytes as letters
+            _feed_array(hasher, np.fromiter(map(len, texts), np.uint32, len(texts)))
+            hasher.update(whole.encode())
+        else:
+            _feed_bytes(hasher, [text.encode() for text in texts])
         return
     _feed_array(hasher, series.str.len_bytes().fill_null(0).cast(pl.UInt32).to_numpy())
     for start in range(0, len(series), _ROWS):
         hasher.update((series.slice(start, _ROWS).str.join("").item() or "").encode())
+
+
+def _feed_bytes(hasher: Any, pieces: Sequence[bytes]) -> None:
+    _feed_array(hasher, np.fromiter(map(len, pieces), np.uint32, len(pieces)))
+    hasher.update(b"".join(pieces))
 
 
 def _feed_nested(hasher: Any, series: pl.Series) -> None:

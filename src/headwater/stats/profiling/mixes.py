@@ -108,8 +108,8 @@ def _most(dtype: Any) -> int:
 
 def stamps(frame: pl.DataFrame, names: Sequence[str]) -> set[str]:
     """Return the columns that hold one value in nearly every window, and not the same one in all of these."""
-    if WINDOW not in frame.columns or not names:
-        return set()
+    if not names or WINDOW not in frame.columns or frame.get_column(WINDOW).n_unique() < 2:
+        return set()  # of one window nothing says that its value is not that of all
     texts = [pl.col(name).cast(pl.String).drop_nulls() for name in names]
     kinds = frame.group_by(WINDOW).agg(
         *(text.n_unique().alias(f"kinds{place}") for place, text in enumerate(texts)),

@@ -98,6 +98,7 @@ def test_a_stamp_of_the_window_has_no_mix():
         "_window"
     }
     assert frequent_values(days([["a", "b"] * 20] * 30)) == {"c": ("a", "b")}
+    assert frequent_values(days([["a", "b"] * 20])) == {"c": ("a", "b")}
 
 
 def test_the_same_values_are_chosen_from_summaries():
