@@ -88,6 +88,7 @@ class History:
 
     def add_evidence(self, evidence: Evidence) -> None:
         """Take in one piece of evidence; newer evidence of the same window replaces older."""
+        self._scores.clear()
         if evidence.type == "arrival":
             self._arrivals[evidence.subject][evidence.window] = evidence.values
         elif evidence.type == "filling":
@@ -110,6 +111,7 @@ class History:
 
     def add_finding(self, finding: Finding) -> None:
         """Take in one finding: an alarm keeps its subject's window from being learned."""
+        self._scores.clear()
         self._findings[finding.id] = finding
         if finding.severity == "alarm":
             self._alarms[finding.window][finding.subject].add(finding.id)
@@ -190,8 +192,7 @@ class History:
         cached = self._scores.get(place)
         if cached is None or cached[0] != values:
             found = self.baseline(evidence.type, evidence.subject, evidence.window).score(evidence.window, values)
-            self._scores = {place: (values, found)}  # the monitors look at one piece of evidence after another
-            cached = self._scores[place]
+            cached = self._scores[place] = (values, found)  # until something is recorded: each monitor asks anew
         return cached[1] if metrics is None else {name: cached[1][name] for name in metrics if name in cached[1]}
 
     def _accepted_windows(self, key: Key, before: str) -> list[str]:

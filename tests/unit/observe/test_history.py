@@ -110,6 +110,23 @@ def test_building_at_once_and_record_by_record_gives_the_same_expectation():
     assert all(found[name].expected == pytest.approx(expected[name].expected) for name in expected)
 
 
+def test_monitors_that_ask_in_turn_about_several_windows_share_one_answer():
+    history, random = learned(30)
+    asked = [evidence(DAYS[number], table(number, random)) for number in (30, 31)]
+    first = [history.scores(item) for item in asked]
+    assert all(history.scores(item) is found for item, found in zip(asked, first, strict=True))
+
+
+def test_what_was_recorded_since_is_in_the_next_answer():
+    history, random = learned(30)
+    asked = evidence(DAYS[30], table(30, random))
+    first = history.scores(asked)
+    fresh, _ = learned(30)
+    for one in (history, fresh):
+        one.add(record("finding", finding(DAYS[20]).body()))
+    assert history.scores(asked) == fresh.scores(asked) != first
+
+
 def test_texts_and_lists_in_evidence_are_passed_over():
     history = History(CALENDAR)
     history.add_evidence(
