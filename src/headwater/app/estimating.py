@@ -55,7 +55,7 @@ def _one(line: Line, model: Model, run: Run, findings: Sequence[Finding]) -> Ite
         values = _settled(line, model, tracked, labelled.window.key)
         if values:
             yield _evidence(line, model, "estimate", labelled.window.key, values)
-    values = tracked.estimate(key, scored.frame, _hidden(line, model, findings))
+    values = tracked.estimate(key, scored.frame, hidden(line, model, findings))
     if values:
         yield _evidence(line, model, "estimate", key, values)
     if any(other > key for other in line.services.tables.keys(model.predictions)):
@@ -106,7 +106,8 @@ def _sound(line: Line, model: Model, key: str) -> bool:
     return not any(line.state.history.in_alarm(name, key) for name in names)
 
 
-def _hidden(line: Line, model: Model, findings: Sequence[Finding]) -> str:
+def hidden(line: Line, model: Model, findings: Sequence[Finding]) -> str:
+    """Say what is wrong upstream of a model's predictions, if anything is: then nothing more is told of them."""
     feeding = line.above(line.ref(model.predictions)) | {
         line.ref(model.predictions),
         line.project.ref(model.name, "deployment"),

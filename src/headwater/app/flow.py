@@ -10,6 +10,7 @@ from headwater.app.declared import unmuted
 from headwater.app.estimating import estimates
 from headwater.app.evidence import measure, on_probation
 from headwater.app.freezing import freeze
+from headwater.app.inputs import inputs
 from headwater.app.judging import awaited, further_causes, look_for_signatures, merge_causes, open_or_merge, triage
 from headwater.app.line import Line
 from headwater.app.profiling import vocabulary
@@ -50,7 +51,7 @@ def advance(line: Line, first: str, last: str, progress: Callable[[str], None] =
         _record(line, found)
         evidence, findings = evidence + signed, findings + found
 
-    if told := estimates(line, delivered, findings):
+    if told := [*inputs(line, delivered, findings), *estimates(line, delivered, findings)]:
         _record(line, told)
         unusual = watch(line, told)
         _record(line, unusual)

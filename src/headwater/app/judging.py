@@ -13,6 +13,7 @@ from headwater.app.approving import explained
 from headwater.app.arrival import diagnosis
 from headwater.app.filling import provisional
 from headwater.app.frozen import Frozen
+from headwater.app.inputs import REACH
 from headwater.app.lifecycle import earlier_champion, version_of
 from headwater.app.line import Line
 from headwater.app.outcomes import outcomes_of
@@ -213,14 +214,17 @@ def _settled(line: Line, finding: Finding) -> bool:
 
     It must not open a second one after the first was remedied.
     """
-    if finding.monitor not in (*REALISED, "succession", "business"):
+    if finding.monitor not in (*REALISED, "succession", "business", "inputs"):
         return False
+    window = finding.window
+    if finding.monitor == "inputs":  # it looks back over windows of which some were hit
+        window = line.calendar.shift(line.calendar.window(window), -REACH).key
     for incident in line.state.incidents.all():
         verdict = incident.verdict
         if verdict is None or verdict.status != "named":
             continue
         remedied = next((item["window"] for item in incident.timeline if item["state"] == "remedied"), "~")
-        if verdict.start_window <= finding.window <= remedied:
+        if verdict.start_window <= finding.window and window <= remedied:
             return True
     return False
 

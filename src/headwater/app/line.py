@@ -48,6 +48,7 @@ class Line:
         self.config = config
         self._stamp = ""
         self.estimates: dict[str, Estimates] = {}
+        self.asked: dict[tuple[str, str], pl.DataFrame] = {}
         self._held: list[Entry] | None = None
         self.contracts: dict[str, Contract] = {}
         self.references: dict[str, list[tuple[list[str], Reference | None]]] = defaultdict(list)
@@ -144,7 +145,7 @@ class Line:
         }
         tables = TablesThen(self.services.tables, versions)
         past.services = replace(self.services, tables=tables, clock=SimulatedClock(time))
-        past.references, past._held, past.estimates = defaultdict(list), [], {}
+        past.references, past._held, past.estimates, past.asked = defaultdict(list), [], {}, {}
         return past
 
     def ref(self, asset: str) -> str:

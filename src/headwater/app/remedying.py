@@ -254,7 +254,7 @@ def verify(line: Line, run: str, findings: Sequence[Finding]) -> None:
             record_price(line, line.state.incidents.get(incident.id), run)
 
 
-_LATE = ("performance", "succession", "business")
+_LATE = ("performance", "succession", "business", "inputs")
 
 
 def _fresh(line: Line, incident: Incident, run: str) -> bool:

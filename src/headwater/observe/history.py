@@ -13,7 +13,10 @@ from headwater.core.windows import Calendar
 from headwater.observe.acceptance import Acceptances, releveled
 from headwater.stats.alarms.exceedance import Baseline, Score, Slots
 
-SERIES = ("profile", "watch", "performance", "business", "fairness", "calibration", "latency", "estimate", "succession")
+SERIES = (
+    "profile", "watch", "performance", "business", "fairness", "calibration", "latency", "estimate", "succession",
+    "inputs",
+)  # fmt: skip
 _REFIT = 20  # above so many new windows, one fit is cheaper than updates
 _ACQUITTED = ("world", "none")
 
@@ -44,6 +47,7 @@ class History:
         self._alarms: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._notices: dict[str, set[str]] = defaultdict(set)
         self._newest: dict[tuple[str, str, str], Finding] = {}
+        self._alarmed: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._verdicts: dict[str, str] = {}
         self._incidents: dict[str, set[str]] = defaultdict(set)
         self._baselines: dict[Key, tuple[Baseline, str]] = {}
@@ -115,6 +119,7 @@ class History:
         self._findings[finding.id] = finding
         if finding.severity == "alarm":
             self._alarms[finding.window][finding.subject].add(finding.id)
+            self._alarmed[finding.monitor, finding.subject].add(finding.window)
             for key in list(self._baselines):
                 if key[1] == finding.subject or finding.window in self._notices.get(key[1], ()):
                     self._touched(key, finding.window)
@@ -127,6 +132,10 @@ class History:
     def newest_notice(self, monitor: str, subject: str, metric: str) -> Finding | None:
         """Return a monitor's newest notice on a metric, so that it need not repeat itself."""
         return self._newest.get((monitor, subject, metric))
+
+    def alarmed(self, monitor: str, subject: str, before: str) -> str:
+        """Return the newest window before another that a monitor alarmed about, whatever came of it; empty if none."""
+        return max((window for window in self._alarmed.get((monitor, subject), ()) if window < before), default="")
 
     def in_alarm(self, subject: str, window: str) -> bool:
         """Tell whether a subject is in alarm in a window."""

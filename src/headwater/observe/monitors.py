@@ -16,6 +16,7 @@ from headwater.observe.estimated import EstimatedMonitor
 from headwater.observe.fairness import FairnessMonitor
 from headwater.observe.filling import FillingMonitor
 from headwater.observe.history import History
+from headwater.observe.inputs import InputsMonitor
 from headwater.observe.latency import LatencyMonitor
 from headwater.observe.outcome import BusinessMonitor, LabelMonitor, PerformanceMonitor, UnmeasuredMonitor
 from headwater.observe.parity import MechanismMonitor, ReleaseMonitor
@@ -54,6 +55,7 @@ MONITORS: tuple[Monitor, ...] = (
     ReleaseMonitor(),
     PerformanceMonitor(),
     SuccessionMonitor(),
+    InputsMonitor(),
     EstimatedMonitor(),
     CalibrationMonitor(),
     FairnessMonitor(),

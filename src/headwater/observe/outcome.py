@@ -13,8 +13,7 @@ from headwater.core.windows import Calendar
 from headwater.observe.history import History
 from headwater.observe.structure import LIMIT
 from headwater.stats.alarms.eprocess import (
-    BETS,
-    UPWARD,
+    STEEP,
     e_cusum,
     innovations,
     persistence_of,
@@ -22,19 +21,23 @@ from headwater.stats.alarms.eprocess import (
     threshold_for,
 )
 
-RUN_LENGTH = 1000.0
-"""Wanted windows between two false alarms of the performance monitor."""
+RUN_LENGTH = 300.0
+"""Wanted windows between two false alarms of the performance monitor, by theory: history keeps far below it."""
+LOUDEST = 3.0
+"""Deviations beyond which a window says no more: steep bets must not be won by one."""
+ALONE = 0.2
+"""Share of the evidence asked for that must be left without the loudest of the newest windows: one is weather."""
 MATURE = 0.95
-DOWNWARD = tuple(-bet for bet in UPWARD)
+DOWNWARD = tuple(-bet for bet in STEEP)
 WATCHED: Mapping[str, tuple[tuple[float, ...], bool]] = {
-    "excess": (UPWARD, False),
-    "mae": (UPWARD, True),
-    "bias": (BETS, False),
+    "excess": (STEEP, False),
+    "mae": (STEEP, True),
+    "bias": ((*DOWNWARD, *STEEP), False),
     "ndcg": (DOWNWARD, False),
 }
 """What is watched of a model's performance: the bets of its e-CUSUM, and whether its logarithm is taken."""
 _TINY = 1e-12
-_WARM = 14
+_WARM, _NEWEST = 14, 10
 _HELD_BACK = 7  # the newest windows do not set the scale they are measured by
 _LABEL_METRICS = {"maturity": -1, "label_delay_hours": 1}
 _LABEL_CHANGE = {"maturity": 0.05, "label_delay_hours": 1.0}
@@ -47,10 +50,12 @@ class PerformanceMonitor:
     fewer outcomes than foretold make the loss smaller. Of a regression on the logarithm of ``mae`` upwards and on
     ``bias`` both ways; of a ranking on ``ndcg`` downwards. One bad window is weather; it takes a few in a row. Blind to
     a model that became less sharp but stayed calibrated, and in its first 14 windows; a regression's
-    errors may also grow because the world became harder to foretell.
+    errors may also grow because the world became harder to foretell. A shift of three of its day-to-day deviations is
+    seen within seven windows in 62 % of cases, one of two deviations in 10 %: what days differ by hides it.
 
-    False alarms: at most one in `RUN_LENGTH` windows by theory if windows were independent; on 90 clean windows of real
-    flights 8 % had one. Two metrics share the rate between them.
+    False alarms: at most one in `RUN_LENGTH` windows by theory if windows were independent; on 680 clean days of four
+    models of real flights none, on 1,906 days of models of taxis and hotels that were never trained again 11, most of
+    them because they grew stale. Two metrics share the rate between them.
     """
 
     name = "performance"
@@ -82,13 +87,16 @@ class PerformanceMonitor:
         if len(sound) < _WARM or len(reference) < _WARM - _HELD_BACK:
             return []
         alarmed = [window for window in windows if window < item.window and history.in_alarm(item.subject, window)]
-        since = [window for window in windows if not alarmed or window > alarmed[-1]]
+        told = max([history.alarmed(self.name, item.subject, item.window), *alarmed])
+        since = [window for window in windows if window > told]
         mean, deviation = float(np.median(reference)), float(reference.std(ddof=1))
         persistence = persistence_of(reference - mean)
-        before = series[alarmed[-1]] - mean if alarmed else 0.0
+        before = series[told] - mean if told in series else 0.0
         fresh = innovations(np.array([series[window] for window in since]) - mean, before, persistence)
-        evidence = float(e_cusum(standardise(fresh, 0.0, max(deviation, 1e-9)), bets)[-1])
-        if evidence < threshold_for(RUN_LENGTH * of):
+        unit = np.clip(standardise(fresh, 0.0, max(deviation, 1e-9)), -LOUDEST, LOUDEST)
+        evidence = float(e_cusum(unit, bets)[-1])
+        limit = threshold_for(RUN_LENGTH * of)
+        if evidence < limit or _without_loudest(unit, bets) < ALONE * limit:
             return []
         usual = math.exp(mean) if logarithm else mean
         said = f"{metric} is {newest:.4g}, usually {usual:.4g}"
@@ -161,6 +169,14 @@ class BusinessMonitor:
                     value, expected = score.value, score.expected
                     found.append(item.finding(self.name, metric, "notice", score.r, text, now, value, expected))
         return found
+
+
+def _without_loudest(unit: np.ndarray, bets: Sequence[float]) -> float:
+    """Return the evidence with the loudest of the newest windows left out."""
+    newest = max(0, len(unit) - _NEWEST)
+    loudest = newest + int(np.argmax(np.abs(unit[newest:])))
+    rest = np.delete(unit, loudest)
+    return float(e_cusum(rest, bets)[-1]) if len(rest) else 1.0
 
 
 def _bounds(item: Evidence) -> str:

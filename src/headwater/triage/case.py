@@ -70,7 +70,7 @@ Sight = Literal["replay", "changes", "metrics"]
 _OF_REPLAY = ("mechanism", "signature", "release")
 REALISED = ("performance", "fairness", "segments")
 """Monitors of how predictions compare with what came true."""
-OF_OUTCOMES = (*REALISED, "succession", "estimated", "business")
+OF_OUTCOMES = (*REALISED, "succession", "estimated", "business", "inputs")
 """Monitors of what weather and customers move as faults do."""
 
 

@@ -11,17 +11,18 @@ import numpy.typing as npt
 import polars as pl
 
 from headwater.core.project import Model
-from headwater.stats.alarms.eprocess import BETS, UPWARD
+from headwater.stats.alarms.eprocess import STEEP
 from headwater.stats.outcomes.performance import expected_log_loss, log_loss
 from headwater.stats.outcomes.segments import Column, cut
 from headwater.stats.outcomes.task_loss import task_loss
 
 Floats = npt.NDArray[np.float64]
 
-DOWNWARD = tuple(-bet for bet in UPWARD)
+DOWNWARD = tuple(-bet for bet in STEEP)
+BOTH = (*DOWNWARD, *STEEP)
 STREAMS: Mapping[str, Mapping[str, Sequence[float]]] = {
-    "binary": {"excess": UPWARD, "error": BETS},
-    "regression": {"mae": UPWARD, "bias": BETS},
+    "binary": {"excess": STEEP, "error": BOTH},
+    "regression": {"mae": STEEP, "bias": BOTH},
     "ranking": {"ndcg": DOWNWARD},
 }
 """Residuals of a window by task, and the bets on how they may shift."""

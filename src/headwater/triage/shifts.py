@@ -10,7 +10,7 @@ import numpy as np
 from headwater.core.errors import DataError
 from headwater.core.project import Model
 from headwater.stats.estimates.encoding import Codes, Encoding
-from headwater.stats.estimates.moved import carried, moved
+from headwater.stats.estimates.moved import carried, climbs, moved
 from headwater.stats.estimates.shift import Split, membership, split
 from headwater.stats.outcomes.performance import expected_log_loss
 from headwater.stats.outcomes.slices import Slice, bearing
@@ -20,6 +20,8 @@ from headwater.triage.outcomes import Outcomes, Table, columns_of, losses, score
 PAST = 42
 """Accepted windows that the incident's are compared with."""
 _TOLD = 3
+LATE = 2
+"""Windows that inputs must have moved for before their monitor says so, beside the one that it says it in."""
 
 
 @dataclass
@@ -38,6 +40,13 @@ class Look:
         calendar = self.case.replay.calendar
         lag = self.case.assets[self.model.predictions].lag
         return calendar.shift(calendar.window(self.case.windows[0]), -lag).key
+
+    @property
+    def moved_first(self) -> str:
+        """The model's own window since which its inputs moved: a monitor of them tells it a few windows late."""
+        told = [item.window for item in self.case.findings if item.monitor == "inputs" and item.severity == "alarm"]
+        calendar = self.case.replay.calendar
+        return min([self.first, *(calendar.shift(calendar.window(key), -LATE).key for key in told)])
 
     @property
     def labelled_first(self) -> str:
@@ -116,19 +125,8 @@ def _codes(model: Model, rows: Table) -> tuple[Codes, tuple[int, ...], tuple[str
         codes = encoding.codes(rows.frame)
     except DataError:
         return None  # a column became another kind, which is a finding of its own
-    kept = [at for at, size in enumerate(encoding.sizes) if not _climbs(codes[:, at], size, rows)]
+    kept = [at for at, size in enumerate(encoding.sizes) if not climbs(codes[:, at], size, rows.windows, rows.recent)]
     return codes[:, kept], tuple(encoding.sizes[at] for at in kept), tuple(encoding.columns[at] for at in kept)
-
-
-def _climbs(column: np.ndarray, size: int, rows: Table) -> bool:
-    """Tell whether a column is a clock: the later half of the past shares next to nothing with the earlier half."""
-    old = np.flatnonzero(~rows.recent)
-    if len(old) < 4:
-        return False
-    late = rows.windows >= old[len(old) // 2]
-    sides = [np.bincount(column[side & ~rows.in_question], minlength=size) for side in (late, ~late)]
-    shares = [side / max(1, side.sum()) for side in sides]
-    return float(np.minimum(*shares).sum()) < 0.3
 
 
 def slice_of(look: Look, metric: str, rows: Table) -> Slice | None:

@@ -16,7 +16,7 @@ from headwater.triage.remedies import Beliefs, choose, stand_by
 from headwater.triage.settling import Ground, await_labels, next_test
 from headwater.triage.suspects import Weighed
 from headwater.triage.weighing import weigh
-from headwater.triage.worlds import World, telling, world
+from headwater.triage.worlds import World, doubted, telling, world
 
 CERTAIN = 0.5
 """Below this probability nobody is named: the verdict is undetermined and says what would tell."""
@@ -37,6 +37,8 @@ def judge(case: Case, time: datetime, keep: Keep = lambda _: None) -> Verdict:
     changed = world(case, suspects)
     weight = max(_world(case, suspects), -math.inf if changed is None else changed.weight)
     nothing, unseen = (-2.0, 0.5) if case.broken else (0.0, -1.0)
+    if any(finding.monitor == "inputs" and finding.severity == "alarm" for finding in case.findings):
+        nothing -= 1.5  # that the inputs moved is measured
     if not case.failed and not any(finding.severity == "alarm" for finding in case.findings):
         nothing = 3.0  # every alarm is explained by now, as by an approval that came after it
     told = posterior(
@@ -84,8 +86,7 @@ def _world(case: Case, suspects: Sequence[Weighed]) -> float:
     raised = {finding.window for finding in case.findings if _realised(finding)}
     moved = {finding.subject for finding in case.findings if finding.monitor == "distribution"}
     burst = any(finding.severity == "alarm" and case.burst(finding) for finding in case.findings)
-    proven = any(item.proven for item in suspects)
-    weight = -4.0 if case.broken or proven else 0.0 if raised or moved or burst else -2.0
+    weight = -4.0 if case.broken or doubted(suspects) else 0.0 if raised or moved or burst else -2.0
     if burst:
         weight += 2.5
     if len(raised) > 1 and not case.broken:

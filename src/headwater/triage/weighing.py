@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from headwater.triage.case import Case
 from headwater.triage.observed import observed
+from headwater.triage.refuted import refuted
 from headwater.triage.releases import against_predecessors
 from headwater.triage.replay import Plan
+from headwater.triage.restored import tested
 from headwater.triage.suspects import Proof, Weighed, recomputable, source
 
 
@@ -15,7 +18,8 @@ def weigh(case: Case) -> list[Weighed]:
     """Weigh every asset that can have caused the incident's symptoms, heaviest first."""
     scope = _scope(case)
     found = [_weighed(case, name) for name in case.assets if name in scope]
-    found = _explain_failures(case, against_predecessors(case, found))
+    found = tested(case, refuted(case, against_predecessors(case, found)), _origins)
+    found = _explain_failures(case, found)
     if not any(item.weight > 0 and item.kind in ("code", "release") for item in found):
         found = _by_elimination(case, found)
     return sorted(found, key=lambda item: (item.exonerated, -item.weight))
@@ -68,7 +72,7 @@ def _by_elimination(case: Case, found: list[Weighed]) -> list[Weighed]:
     """
     if not case.broken:
         return found
-    votes = _votes(case)
+    votes = _votes(case, found)
     total = sum(votes.values())
     result = []
     for item in found:
@@ -87,19 +91,35 @@ def _by_elimination(case: Case, found: list[Weighed]) -> list[Weighed]:
 
 
 MAJORITY = 0.6
+FAR = 5.0
+"""Exceedance of a source's own values beyond which rows that find no partner are rather its own than lost elsewhere."""
 _POINTING = ("structure", "schema", "labels", "contract")
 
 
-def _votes(case: Case) -> dict[str, float]:
+def _votes(case: Case, found: Sequence[Weighed]) -> dict[str, float]:
     votes: dict[str, float] = {}
     for finding in case.findings:
         asset = case.named.get(finding.subject)
         if asset is None or finding.severity != "alarm" or finding.monitor not in _POINTING or case.burst(finding):
             continue
-        sources = _origins(case, asset, finding.metric)
+        sources = _odd_partners(case, asset, _origins(case, asset, finding.metric), found)
         for origin in sources:
             votes[origin] = votes.get(origin, 0.0) + 1.0 / len(sources)
     return votes
+
+
+def _odd_partners(case: Case, asset: str, sources: set[str], found: Sequence[Weighed]) -> set[str]:
+    """Turn to what came in beside a source that is in order: rows without a partner may be too many, not too few.
+
+    Where rows find nothing in a table that looks as always, and the rows themselves look like nothing before, the odd
+    ones are theirs.
+    """
+    above = case.replay.ancestors(asset)
+    own = {item.asset: item for item in found if item.kind == "source"}
+    if not all(source in own and own[source].exonerated for source in sources):
+        return sources
+    beside = [own[name] for name in above - sources if name in own and not own[name].exonerated]
+    return {item.asset for item in beside if item.numbers.get("exceedance", 0.0) >= FAR} or sources
 
 
 def _origins(case: Case, asset: str, metric: str) -> set[str]:

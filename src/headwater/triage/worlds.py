@@ -27,6 +27,7 @@ _WARM = 7
 _RESERVE = 7  # windows before the incident in which a change may have begun: they do not set its scale
 _CLAIM, _CALM = 20.0, 3.0  # e-values above which a residual moved, and below which it did not
 _TRIED = (3, 5, 7)
+_LASTED = 0.75  # what it adds that the inputs stay where they moved: of kinds of faults, most leave a signature
 _OPEN = -0.5  # weight of what one or two windows say: less than that nothing is wrong
 _VETO = -4.0
 
@@ -78,16 +79,22 @@ class World:
 
 
 def world(case: Case, suspects: Sequence[Weighed]) -> World | None:
-    """Say how the world changed, if it did; None where nothing of the kind shows, or where an asset is proven.
+    """Say how the world changed, if it did; None where nothing of the kind shows, or where an asset is in doubt.
 
     A concept change needs `WORLD_WINDOWS` label-mature windows of raised residuals and an e-value that does not hang on
     one of them. A covariate change needs features that moved further than the past ever did; outcomes that still follow
     the predictions speak for it, because inputs that are wrong would give wrong predictions.
     """
-    if any(item.proven for item in suspects):
+    if doubted(suspects):
         return None
     found = [made for model in case.models if (made := of_model(case, model)) is not None]
     return max(found, key=lambda made: made.weight, default=None)
+
+
+def doubted(suspects: Sequence[Weighed]) -> bool:
+    """Whether the world must not be claimed: an asset is proven, or its columns, put back, foretell better."""
+    left = [item for item in suspects if not item.exonerated]
+    return any(item.proven or item.numbers.get("restored_high", 0.0) < 0 for item in left)
 
 
 def of_model(case: Case, model: Model) -> World | None:
@@ -184,13 +191,14 @@ def _slice(look: Look) -> World | None:
 
 def _covariate(look: Look, told: Rise | None, *, claimed: bool) -> World | None:
     """Look for features that moved further than they ever did, and what that does to predictions."""
-    earlier, recent = windows_of(look, look.first, labelled=False)
+    since = look.moved_first
+    earlier, recent = windows_of(look, since, labelled=False)
     rows = table(look.outcomes, look.model, earlier, recent) if len(earlier) >= _WARM else None
     found = None if rows is None or look.model.task == "ranking" else inputs_of(look, recent, rows)
     if found is None:
         return None
     weight = min(1.5, math.log(found.exceedance)) + min(1.0, 0.25 * found.windows) + (0.75 if found.matters else -1.0)
-    labelled = [key for key in look.outcomes.windows if key >= look.first]
+    labelled = [key for key in look.outcomes.windows if key >= since]
     if len(labelled) >= WORLD_WINDOWS and told is not None and told.evidence < _CALM:
         weight += 1.5
         look.note("calm", f"outcomes follow the predictions in {len(labelled)} label-mature windows since: inputs that "
@@ -199,6 +207,8 @@ def _covariate(look: Look, told: Rise | None, *, claimed: bool) -> World | None:
         weight += 1.0  # the residual moved because inputs are where the model knows little
     if found.windows < WORLD_WINDOWS:
         weight = min(weight, _OPEN)
+    elif any(item.monitor == "inputs" and item.severity == "alarm" for item in look.case.findings):
+        weight += _LASTED
     return _made(look, "covariate", weight, recent[0], retrain=claimed, columns=found.columns)
 
 

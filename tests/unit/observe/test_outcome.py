@@ -44,6 +44,30 @@ def test_outcomes_that_no_longer_follow_the_probabilities_alarm_within_days():
     assert DAYS[61] <= found[0].window <= DAYS[70]
 
 
+def test_one_window_however_far_out_is_no_alarm():
+    """Bets on large shifts must not be won by a single window."""
+    for seed in range(8):
+        excess = clean(seed=seed)
+        calm = [item.window for item in played(excess)]
+        excess[60] = 3.0
+        assert [item.window for item in played(excess)] == calm
+
+
+def test_what_was_told_and_closed_as_the_world_is_not_told_again_of_the_same_windows():
+    excess = clean()
+    excess[60:63] += 0.45
+    history, found = History(CALENDAR), []
+    for index, value in enumerate(excess):
+        item = evidence(DAYS[index], {"excess": float(value), "maturity": 1.0}, "performance", MODEL)
+        history.add_evidence(item)
+        for finding in evaluate([item], history, CALENDAR, NOW):
+            history.add_finding(finding)
+            history._acquitted.add(finding.id)
+            history._alarms[finding.window][finding.subject].discard(finding.id)
+            found.append(finding.window)
+    assert len(found) == 1
+
+
 def test_an_improvement_is_no_alarm():
     excess = clean()
     excess[60:] -= 0.3

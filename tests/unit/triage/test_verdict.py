@@ -250,6 +250,17 @@ def test_a_structural_alarm_that_one_source_alone_can_have_caused_names_it():
     assert "its own table looks in order, but 100% of what is wrong downstream came in by it" in found.text
 
 
+def test_rows_without_a_partner_are_rather_of_the_odd_table_than_missing_in_one_that_is_in_order():
+    unmatched = finding("features", "structure", "key_match.raw_shops", value=0.8, expected=1.0)
+    lost = judge(Shop().days(0, 5).case(5, findings=[unmatched]), NOW)
+    assert (lost.status, lost.subject, lost.fault) == ("named", ref("raw_shops"), "missing_rows")
+    odd = finding("raw_orders", "distribution", "std.x", severity="notice", score=54.0)
+    extra = judge(Shop().days(0, 5).case(5, findings=[unmatched, odd]), NOW)
+    assert (extra.status, extra.subject) == ("named", ref("raw_orders"))
+    usual = finding("raw_orders", "distribution", "std.x", severity="notice", score=2.5)
+    assert judge(Shop().days(0, 5).case(5, findings=[unmatched, usual]), NOW).subject == ref("raw_shops")
+
+
 @pytest.mark.parametrize("score", [2.1, 3.0, 5.0])
 def test_a_storm_blames_nobody(score):
     notices = [

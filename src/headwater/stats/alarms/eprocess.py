@@ -15,6 +15,8 @@ Floats = npt.NDArray[np.float64]
 
 BETS: tuple[float, ...] = (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0)
 UPWARD: tuple[float, ...] = (0.25, 0.5, 1.0)
+STEEP: tuple[float, ...] = (0.25, 0.5, 1.0, 1.5, 2.0)
+"""Upward bets that also pay within a few windows when a shift is large and comes at once, as one of outcomes does."""
 CLIP = 4.0
 INFLATION = 1.5
 

@@ -19,6 +19,7 @@ Ints = npt.NDArray[np.intp]
 BEYOND = 1.5
 """How many times the largest distance that the past has shown a column must have moved."""
 _FEWEST = 4
+_SHARED = 0.3
 _LEAST = 0.05  # a smaller distance is none: a week without its holiday
 
 
@@ -37,6 +38,23 @@ class Moved:
     distance: float
     exceedance: float
     carried: float
+
+
+def climbs(column: Ints, size: int, windows: Ints, recent: npt.NDArray[np.bool_]) -> bool:
+    """Tell whether a column is a clock: the later half of the past shares next to nothing with the earlier half.
+
+    Args:
+        column: Cell of each row.
+        size: Cells of the column.
+        windows: Window of each row, numbered from 0 in order.
+        recent: By window: whether it is one of the recent ones, which do not count.
+    """
+    old = np.flatnonzero(~recent)
+    if len(old) < _FEWEST:
+        return False
+    late, past = windows >= old[len(old) // 2], ~recent[windows]
+    sides = [np.bincount(column[side & past], minlength=size) for side in (late, ~late)]
+    return float(np.minimum(*(_shares(side) for side in sides)).sum()) < _SHARED
 
 
 def hellinger(one: Floats, other: Floats) -> float:
