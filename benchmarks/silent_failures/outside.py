@@ -57,18 +57,19 @@ OUTSIDERS = (
     Outsider(
         "BARO", "baro", "fse-baro", "baro_scores.py",
         "its robust scorer on rows, means, deviations and nulls of every asset, an asset by its best metric.",
+        HERE, 25, False, 4.0,
     ),
     Outsider(
         "Evidently", "evidently", "evidently", "evidently_drift.py",
         "its drift preset on the model's features before and since; who is blamed follows from the lineage as for "
         "`most drifted`.",
-        PINS, 24,
+        PINS, 10, False, 4.0,
     ),
     Outsider(
         "DoWhy", "dowhy", "dowhy", "dowhy_change.py",
         "`gcm.distribution_change` on the lineage upstream of the predictions, or of the labels where only they moved, "
         "an asset by the column that moved most.",
-        HERE, 12, True, 25.0,
+        HERE, 6, True, 6.0,
     ),
 )  # fmt: skip
 

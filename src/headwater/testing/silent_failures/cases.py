@@ -71,9 +71,9 @@ class Size:
     """
 
     onsets: int = 6
-    rounds: int = 4
-    faults: int = 130
-    worlds: int = 3
+    rounds: int = 2
+    faults: int = 50
+    worlds: int = 2
     changes: int = 0
     doubles: float = 0.1
     controls: float = 0.4
