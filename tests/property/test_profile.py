@@ -3,6 +3,7 @@
 import math
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,6 +37,6 @@ def test_a_range_equals_its_windows_and_holds_only_finite_numbers(given_rows):
     for window in WINDOWS:
         part = frame.filter(pl.col("_window") == window.key).drop("_window")
         one = profile(part, window=window, key=["n"], known={"c": frozenset({"a"})}, previous=previous)
-        assert one == whole[window.key]
+        assert one == pytest.approx(whole[window.key], rel=1e-12)  # a mean by group adds up in another order
         assert all(math.isfinite(value) for value in one.values())
         previous = part

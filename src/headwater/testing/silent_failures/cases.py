@@ -66,6 +66,7 @@ class Size:
         changes: At most so many cases of a changed world (0: all).
         doubles: Share of cases with two faults, of the fault cases.
         controls: Share of controls among all cases: clean stretches, storms and cases of harmless changes.
+        harmless: Least share of cases of harmless changes alone, of all other cases that are planted.
         windows: Windows played at most from the onset on.
         quiet: Windows played of a case of harmless changes.
     """
@@ -77,6 +78,7 @@ class Size:
     changes: int = 0
     doubles: float = 0.1
     controls: float = 0.4
+    harmless: float = 0.25
     windows: int = 8
     quiet: int = 3
 
@@ -110,6 +112,7 @@ def plan(entry: Entry, size: Size, seed: int = 0) -> list[Planned]:
     for place in list(order)[: size.changes or None]:
         found.append(_one(entry, "world", (changes[place][0],), changes[place][1], onsets, size, seed))
     wanted = math.ceil(len(found) * size.controls / (1 - size.controls)) - len(quiet_runs(entry, size))
+    wanted = max(wanted, round(size.harmless * len(found)))
     if entry.decoys:
         found += [_one(entry, "decoy", (), place, onsets, size, seed) for place in range(wanted)]
     return found

@@ -27,7 +27,8 @@ def test_the_full_draw_is_as_the_design_wants_it() -> None:
     doubles = [case for case in cases if case.role == "double"]
     controls = [case for case in cases if case.role in CONTROLS]
     quiet = quiet_runs(FLIGHTS, FULL)
-    assert len(controls) + len(quiet) >= 0.4 * (len(cases) + len(quiet)) > len(controls) > 50
+    assert len(controls) + len(quiet) >= 0.4 * (len(cases) + len(quiet))
+    assert len(controls) >= 0.2 * (len(cases) - len(controls))
     assert len(doubles) == pytest.approx(0.1 * len(faults), abs=1)
     assert sum(bool(case.decoys) for case in faults) > 0.8 * len(faults)
     assert {case.onset for case in faults} == set(FLIGHTS.onsets)
