@@ -92,8 +92,11 @@ def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
     if remedy:
         facts["remedy"] = remedy.get("text") or f"{remedy.get('action')} {remedy.get('target')}"
     if prevention := answer.get("prevention"):
-        seen = f"{cell(prevention.get('observed'))} where {cell(prevention.get('expected'))} is expected"
-        facts["prevention"] = f"check {prevention.get('metric')} of {prevention.get('asset')}: it was {seen}"
+        facts["prevention"] = f"check {prevention.get('metric')} of {prevention.get('asset')}"
+        if prevention.get("observed") is not None:
+            facts["prevention"] += (
+                f": it was {cell(prevention['observed'])} where {cell(prevention['expected'])} is expected"
+            )
     if answer.get("accepted"):
         facts["accepted"] = "; ".join(answer["accepted"])
     facts["next test"] = answer.get("next_test")

@@ -168,11 +168,17 @@ def _named(case: Case, culprit: Weighed, beliefs: Beliefs, common: dict[str, Any
 
 
 def _prevention(case: Case, culprit: Weighed) -> dict[str, Any]:
-    """Propose the check that would have caught it: the culprit's most abnormal metric, or a test of its changes."""
+    """Propose the check that would have caught it: the culprit's most abnormal metric, or a test of its changes.
+
+    A source that left no trace in its own table is caught where it is missed: at what alarmed downstream.
+    """
     sharp = [finding for finding in case.of(culprit.asset) if finding.metric and finding.monitor in _METRIC_MONITORS]
+    if culprit.kind == "source" and not sharp and "exceedance" not in culprit.numbers:
+        sharp = [item for item in case.findings if item.subject in case.named and item.monitor in _METRIC_MONITORS]
     if culprit.kind == "source" and sharp:
         worst: Finding = max(sharp, key=lambda finding: (finding.severity == "alarm", finding.score))
-        return {"asset": culprit.asset, "metric": worst.metric, "expected": worst.expected, "observed": worst.value}
+        asset = case.named[worst.subject]
+        return {"asset": asset, "metric": worst.metric, "expected": worst.expected, "observed": worst.value}
     if culprit.kind == "source":
         return {"asset": culprit.asset, "metric": "signature.exceedance", "expected": 1.0,
                 "observed": culprit.numbers.get("exceedance")}  # fmt: skip

@@ -254,6 +254,8 @@ def test_rows_without_a_partner_are_rather_of_the_odd_table_than_missing_in_one_
     unmatched = finding("features", "structure", "key_match.raw_shops", value=0.8, expected=1.0)
     lost = judge(Shop().days(0, 5).case(5, findings=[unmatched]), NOW)
     assert (lost.status, lost.subject, lost.fault) == ("named", ref("raw_shops"), "missing_rows")
+    caught = {"asset": "features", "metric": "key_match.raw_shops", "expected": 1.0, "observed": 0.8}
+    assert lost.prevention == caught
     odd = finding("raw_orders", "distribution", "std.x", severity="notice", score=54.0)
     extra = judge(Shop().days(0, 5).case(5, findings=[unmatched, odd]), NOW)
     assert (extra.status, extra.subject) == ("named", ref("raw_orders"))
