@@ -12,7 +12,7 @@ CHECKED := src tests scripts/bench-start.py
 export LD_LIBRARY_PATH := $(CURDIR)/$(VENV)/lib/openmp$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engines demo test lint types walls unit format bench-start bench-profile bench-quiet bench-labelfree bench-silent-failures lock wheel clean
+.PHONY: help setup engines demo test lint types walls unit format bench-start bench-profile bench-quiet bench-labelfree bench-silent-failures bench-triage lock wheel clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 30
@@ -62,6 +62,9 @@ bench-quiet: $(READY) ## Measure false alarms, power and natural faults against 
 
 bench-silent-failures: $(READY) ## Play faults that no job reports, and score who is blamed (BENCH=--quick for minutes)
 	PYTHONPATH=benchmarks $(PY) -m silent_failures.run $(BENCH)
+
+bench-triage: $(READY) ## Measure what a verdict takes, by rows and by assets
+	PYTHONPATH=benchmarks $(PY) -m triage.run $(BENCH)
 
 lock: ## Write the constraints anew (UPGRADE=1 takes the newest versions)
 	PYTHON="$(PYTHON)" scripts/lock
