@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 from headwater.app.line import Line
@@ -12,6 +13,12 @@ from headwater.core.ports import Entry
 from headwater.core.records import SIDES, Side, Signoff
 from headwater.triage.incidents import Incident, closing, move
 from headwater.triage.settling import Ground, next_test
+
+
+def _person(name: str) -> str:
+    """Write a name so that two spellings of it are one, unseen characters left out."""
+    seen = (letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf")
+    return "".join(seen).strip().casefold()
 
 
 def sign(
@@ -27,7 +34,7 @@ def sign(
     if incident.verdict is None:
         raise IncidentError(f"incident `{incident.id}` has no verdict to sign", hint=f"headwater why {incident.id}")
     other = (incident.signoffs or {}).get("ml" if side == "data" else "data")
-    if other is not None and other.by.strip().casefold() == by.strip().casefold():
+    if other is not None and _person(other.by) == _person(by):
         raise IncidentError(f"`{by}` signed for the {other.side} side already", hint="the two keys are two people")
     time = line.services.clock.now()
     signoff = Signoff(

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from headwater.app.estimating import hidden
 from headwater.app.line import Line
 from headwater.app.running import Run
 from headwater.core.errors import DataError
@@ -33,20 +32,44 @@ def inputs(line: Line, run: Run, findings: Sequence[Finding]) -> list[Evidence]:
     if run.first != run.last:
         line.asked.clear()  # windows were written since
         return []
-    found = []
+    told: dict[tuple[str, str], dict[str, float]] = {}
     for model in line.project.models.values():
         made, scored = run.deliveries.get(model.features), run.deliveries.get(model.predictions)
         if scored is None or made is None or made.state != "COMPLETE" or made.frame is None or not made.frame.height:
             continue
         key = made.window.key
         line.asked[model.name, key] = _sample(model, made.frame)
-        if scored.state != "COMPLETE" or hidden(line, model, findings):
+        if scored.state != "COMPLETE" or _in_alarm(line, model, findings):
             continue
         values = _moved(line, model, key)
-        if values is not None:
-            subject, time = line.ref(model.features), line.services.clock.now()
-            found.append(Evidence(type="inputs", subject=subject, window=key, values=values, time=time))
-    return found
+        if values is not None:  # models that share a view are asked about the same cases
+            told.setdefault((line.ref(model.features), key), {}).update(values)
+    time = line.services.clock.now()
+    return [
+        Evidence(type="inputs", subject=subject, window=key, values=values, time=time)
+        for (subject, key), values in told.items()
+    ]
+
+
+def _upstream(line: Line, model: Model) -> set[str]:
+    """Return the references of all that a model's predictions are made of, as this project declares it."""
+    found, left = {model.features}, [model.features]
+    while left:
+        parents = set(line.assets[left.pop()].parents) - found
+        found |= parents
+        left += parents
+    refs = {line.ref(name) for name in (*found, model.served, model.predictions)}
+    return refs | {line.project.ref(model.name, "deployment")}
+
+
+def _in_alarm(line: Line, model: Model, findings: Sequence[Finding]) -> bool:
+    """Tell whether something upstream of a model's predictions alarms now, or has an incident that is not closed.
+
+    Labels that are in alarm do not count: that is when inputs alone can tell.
+    """
+    upstream = _upstream(line, model)
+    alarms = any(finding.severity == "alarm" and finding.subject in upstream for finding in findings)
+    return alarms or any({item.subject, *item.subjects} & upstream for item in line.state.incidents.active())
 
 
 def _moved(line: Line, model: Model, key: str) -> dict[str, float] | None:
@@ -54,7 +77,7 @@ def _moved(line: Line, model: Model, key: str) -> dict[str, float] | None:
     subject = line.ref(model.features)
     known = [item for item in line.services.tables.keys(model.features) if item <= key]
     recent, before = known[-LENGTH:], known[:-LENGTH]
-    if any(line.state.history.in_alarm(ref, item) for ref in line.above(subject) | {subject} for item in recent[:-1]):
+    if any(line.state.history.in_alarm(ref, item) for ref in _upstream(line, model) for item in recent[:-1]):
         return None
     learnable = [item for item in before if line.state.history.learnable(subject, item)][-PAST:]
     kept = {item: rows for item in (*learnable, *recent) if (rows := _asked(line, model, item)) is not None}
@@ -69,17 +92,22 @@ def _moved(line: Line, model: Model, key: str) -> dict[str, float] | None:
 def _exceedances(kept: Mapping[str, pl.DataFrame], newest: int) -> dict[str, float]:
     """Measure by how many times columns moved further than they ever did; see `headwater.stats.estimates.moved`."""
     frames = list(kept.values())
-    windows = np.repeat(np.arange(len(frames)), [frame.height for frame in frames])
-    recent = np.arange(len(frames)) >= len(frames) - newest
-    try:
-        encoding = Encoding.of(pl.concat(frames[:-newest], how="vertical_relaxed"))
-        codes = encoding.codes(pl.concat(frames, how="vertical_relaxed"))
-    except (DataError, pl.exceptions.PolarsError):
-        return {}  # a column is gone or became another kind, which is a finding of its own
     found: dict[str, float] = {}
-    for at, (name, size) in enumerate(zip(encoding.columns, encoding.sizes, strict=True)):
-        if not climbs(codes[:, at], size, windows, recent):
-            told = moved(codes[:, [at]], [size], np.zeros(len(windows)), windows, recent)
+    for name, kind in frames[-1].schema.items():
+        alike = [frame.select(name) for frame in frames if frame.schema.get(name) == kind]
+        if len(alike) < FEWEST + newest or not all(frame.schema.get(name) == kind for frame in frames[-newest:]):
+            continue  # a column that is gone or became another kind is a finding of its own
+        windows = np.repeat(np.arange(len(alike)), [frame.height for frame in alike])
+        recent = np.arange(len(alike)) >= len(alike) - newest
+        encoding, column = Encoding.of(pl.concat(alike[:-newest])), pl.concat(alike)
+        if not encoding.columns:
+            continue
+        try:
+            codes, size = encoding.codes(column), encoding.sizes[0]
+        except DataError:
+            continue
+        if not climbs(codes[:, 0], size, windows, recent):
+            told = moved(codes, [size], np.zeros(len(windows)), windows, recent)
             found |= {f"exceedance.{name}": item.exceedance for item in told}
     return found
 

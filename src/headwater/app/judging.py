@@ -223,6 +223,9 @@ def _settled(line: Line, finding: Finding) -> bool:
         verdict = incident.verdict
         if verdict is None or verdict.status != "named":
             continue
+        upstream = _above(line, finding.subject) | {finding.subject}
+        if not _written(line, verdict.subject) & upstream:
+            continue
         remedied = next((item["window"] for item in incident.timeline if item["state"] == "remedied"), "~")
         if verdict.start_window <= finding.window and window <= remedied:
             return True
@@ -277,7 +280,8 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None, 
                 tests[(name, key)] = _approved_since(line, name, test, keep)
             arrival = line.state.evidence[("arrival", line.ref(name))].get(key)
             if arrival is not None and arrival.values["state"] == "FAIL":
-                failed[name] = Failed(key, arrival.values["error"], bool(arrival.values["changed"]), arrival.id)
+                first = Failed(key, arrival.values["error"], bool(arrival.values["changed"]), arrival.id)
+                failed.setdefault(name, first)
             if key in line.state.evidence[("signature", line.ref(name))]:
                 again = diagnosis(line, name, key, keys[0])
                 if again is not None:
@@ -291,7 +295,7 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None, 
             findings += told
             absent = next((item for item in told if (item.monitor, item.metric) == ("arrival", "missing")), None)
             if absent is not None and arrival is None:
-                failed[name] = Failed(key, absent.detail, False, absent.id)
+                failed.setdefault(name, Failed(key, absent.detail, False, absent.id))
     findings += _elsewhere(line, incident, windows, findings)
     findings = [item for item in findings if not line.state.history.settled(item.id)]
     findings = explained(line, tests.values(), [_unless_approved(tests.values(), item) for item in findings])

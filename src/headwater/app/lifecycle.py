@@ -17,7 +17,7 @@ from headwater.core.assets import Mechanism
 from headwater.core.canonical import digest
 from headwater.core.errors import GateRefused, ModelError, ProjectInvalid, StorageError, UnknownName
 from headwater.core.ports import Entry, TableVersion
-from headwater.core.project import Model
+from headwater.core.project import Model, arguments
 from headwater.mlops.aliases import AliasChange
 from headwater.mlops.release import GateLimits, gate
 from headwater.mlops.training import train as fit
@@ -247,9 +247,13 @@ def release(line: Line, model: Model, version: str, by: str) -> dict[str, Any]:
 
 def _served(line: Line, model: Model, frame: pl.DataFrame) -> pl.DataFrame:
     """The features as the server would hand them to the scorer, with outcome and window."""
-    serve = line.project.functions[model.served]
-    truth = frame.select(model.entity, model.outcome, "_window")
-    return serve(frame.drop(model.outcome, "_window")).join(truth, on=model.entity, how="inner", maintain_order="left")
+    serve, found = line.project.functions[model.served], []
+    for (key,), rows in frame.group_by("_window", maintain_order=True):
+        truth, features = rows.select(model.entity, model.outcome, "_window"), rows.drop(model.outcome, "_window")
+        window = line.calendar.window(str(key))
+        served = serve(*arguments(serve, {model.features: features}, [model.features], window))
+        found.append(served.join(truth, on=model.entity, how="inner", maintain_order="left"))
+    return pl.concat(found, how="diagonal_relaxed") if found else frame
 
 
 def _contaminated(line: Line, model: Model, made: Mapping[str, Any]) -> str | None:

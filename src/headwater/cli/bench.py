@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import click
 
 from headwater.cli import options, screen
 from headwater.cli.demo import progress
+from headwater.core.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,6 +58,9 @@ def silent_failures(
     """
     from headwater.app.bench import silent_failures as played
 
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"--out: the folder {out.parent} is not there", hint="make it first")
+    sys.path.insert(0, os.getcwd())  # an entry or a detective of one's own lies here
     screen.keep_stdout()
     with progress() as say:
         answer = played(entries, quick=quick, seed=seed, data=data, workers=workers, detectives=detectives, say=say)

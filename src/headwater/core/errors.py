@@ -104,10 +104,12 @@ class UnknownName(UsageError):
     code = "unknown-name"
 
     @classmethod
-    def of(cls, kind: str, name: str, known: Iterable[str], *, command: str | None = None) -> UnknownName:
+    def of(
+        cls, kind: str, name: str, known: Iterable[str], *, command: str | None = None, where: str = "in this workspace"
+    ) -> UnknownName:
         """Build the error with a hint at the nearest known name."""
         listing = f"list them with `{command}`" if command else ""
-        return cls(f"{kind} `{name}` is not in this workspace", hint=_near(name, known, listing))
+        return cls(f"{kind} `{name}` is not {where}", hint=_near(name, known, listing))
 
     @classmethod
     def column(cls, name: str, known: Iterable[str], what: str = "the table") -> UnknownName:

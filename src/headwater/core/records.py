@@ -98,6 +98,7 @@ class Evidence(Stored):
     test of a recomputable asset), ``release`` (loaded against approved model), ``signature`` (a source repair that
     restores normality), ``replay`` (what a hop holds with the culprit repaired), ``elimination`` (how much of what is
     wrong downstream came in by a source), ``performance``, ``estimate`` (performance expected before labels),
+    ``inputs`` (features that moved), ``world`` (tests of a changed world),
     ``fairness`` (gaps between groups), ``segment`` (parts of the rows that do worse than they did), ``latency``,
     ``calibration`` (confidence and reliability), ``business``, ``unmeasured``,
     ``watch`` (declared numbers), ``schema``, ``vocabulary``, ``arrival`` (landing of a dataset), ``filling`` (how far a

@@ -39,14 +39,15 @@ class InputsMonitor:
         """Look at how far the inputs of models moved."""
         found = []
         for item in evidence:
-            if item.type == "inputs" and (lasting := self._lasting(item, history, calendar)):
+            if item.type == "inputs" and (lasting := self._lasting(item, history)):
                 found.append(self._finding(item, lasting, now))
         return found
 
-    def _lasting(self, item: Evidence, history: History, calendar: Calendar) -> dict[str, float]:
+    def _lasting(self, item: Evidence, history: History) -> dict[str, float]:
         """Return the columns that lie beyond in all of the newest windows, with their exceedance now."""
-        window = calendar.window(item.window)
-        earlier = [calendar.shift(window, -back).key for back in range(1, RUN)]
+        earlier = [key for key in history.windows(item.type, item.subject) if key < item.window][1 - RUN :]
+        if len(earlier) < RUN - 1:
+            return {}
         every = [item.values, *(history.values(item.type, item.subject, key) for key in earlier)]
         beyond = [{name for name, value in values.items() if _is_beyond(name, value)} for values in every]
         lasting = set.intersection(*beyond)

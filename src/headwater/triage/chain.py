@@ -25,8 +25,9 @@ def chain(case: Case, culprit: Weighed, path: Sequence[str], time: datetime, kee
     A hop without a number (its window was not delivered, say) names the command that judges the case.
     """
     steps: list[Step] = []
+    shown = _shown(case, culprit)
     for place, name in enumerate(path):
-        key = case.keys(name)[-1]
+        key = case.keys(name)[shown]
         proof, text = _first(case, culprit, time, keep) if place == 0 else _hop(case, culprit, name, key, time, keep)
         made = case.replay.made(name, key)
         causes = culprit.causes if place == 0 else ()
@@ -44,6 +45,13 @@ def chain(case: Case, culprit: Weighed, path: Sequence[str], time: datetime, kee
             )
         )
     return tuple(steps)
+
+
+def _shown(case: Case, culprit: Weighed) -> int:
+    """Return the place of the newest of the incident's windows in which the fault can be undone; else of the last."""
+    keys = case.keys(culprit.asset)
+    undone = {key for name, key in culprit.plan.frames if name == culprit.asset} if culprit.plan is not None else set()
+    return max((place for place, key in enumerate(keys) if key in undone), default=len(keys) - 1)
 
 
 def _command(case: Case, proof: Proof) -> str:

@@ -265,7 +265,7 @@ def closing(incident: Incident) -> tuple[Signoff, ...]:
     """Check that an incident may close and return both signatures; raise `IncidentError` saying what is missing."""
     if incident.state != "verifying":
         raise IncidentError(
-            f"incident `{incident.id}` is {incident.state}, not verified",
+            f"incident `{incident.id}` is in state `{incident.state}`, not verified",
             hint=_BEFORE.get(incident.state, "apply its remedy and run a fresh window first"),
         )
     if not incident.verified or incident.verdict is None:
@@ -285,7 +285,7 @@ def closing(incident: Incident) -> tuple[Signoff, ...]:
                 f"the {side} side signed other evidence than the verdict stands on now",
                 hint=f"read it again and sign: headwater why {incident.id}",
             )
-    if not any(signoffs[side].prevention_owner for side in SIDES):
+    if not any(signoffs[side].prevention_owner.strip() for side in SIDES):
         raise IncidentError(
             f"incident `{incident.id}` has no owner of the prevention work",
             hint=f"headwater sign {incident.id} --side data --as NAME --prevention-owner NAME",

@@ -65,6 +65,7 @@ def tested(case: Case, found: Sequence[Weighed], origins: Origins) -> list[Weigh
         if made is None:
             continue
         fed = {source for column in made.columns for source in origins(case, model.served, f"mean.{column}")}
+        fed -= {name for name in fed if model.labels in case.replay.descendants(name)}  # their outcomes are its own
         result = [_judged(model, item, made) if item.asset in unusual & fed else item for item in result]
     return result
 
@@ -85,7 +86,8 @@ def _foretold(case: Case, item: Weighed) -> Weighed:
         first = case.keys(model.labels)[0]
         past = [key for key in outcomes.windows if key in outcomes.accepted and key < first]
         now = [key for key in outcomes.windows if key >= first]
-        told = rise(outcomes.stream(metric, past), outcomes.stream(metric, now)) if metric and now else None
+        enough = metric and len(now) >= FEWEST
+        told = rise(outcomes.stream(metric, past), outcomes.stream(metric, now)) if enough else None
         if told is not None and told.evidence < _NEWS:
             reason = (
                 f"its outcomes are as the predictions foretold in {len(now)} label-mature windows (e-value "

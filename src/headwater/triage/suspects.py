@@ -137,6 +137,8 @@ def recomputable(case: Case, name: str) -> Weighed:
     )
 
 
+DRIFTED = "has drifted"
+"""What the detail of a finding says whose score is evidence of a drift, and no exceedance."""
 UNSIGNED = 2.0
 """What unusual values say against a source at most while no fault has their signature: the world moves them too."""
 _OF_TABLES = ("structure", "distribution", "contract")
@@ -245,17 +247,20 @@ def source(case: Case, name: str) -> Weighed:
             False,
             worst.detail or f"{worst.metric} is out of its band",
             {"exceedance": worst.score},
-            since=worst.window,
+            since=min(finding.window for finding in structural),
             kind="source",
             causes=causes,
             proof=_seen(worst),
         )
     if findings:
-        worst = max(findings, key=lambda finding: finding.score)
+        jumps = [finding for finding in findings if DRIFTED not in finding.detail]
+        worst = max(jumps or findings, key=lambda finding: finding.score)
+        how = f"exceedance {worst.score:.1f}" if jumps else "drifted"
         return Weighed(
             name, "abnormal_values", -1.5 + min(UNSIGNED, math.log(max(1.0, worst.score / 2))), False,
-            f"its values are unusual ({worst.metric}, exceedance {worst.score:.1f}), but no fault has that signature",
-            {"exceedance": worst.score}, since=worst.window, kind="source", causes=causes, proof=_seen(worst),
+            f"its values are unusual ({worst.metric}, {how}), but no fault has that signature",
+            {"exceedance" if jumps else "drift": worst.score}, since=min(finding.window for finding in findings),
+            kind="source", causes=causes, proof=_seen(worst),
         )  # fmt: skip
     return Weighed(name, "", -5.0, True, "its tables look as they always did", kind="source")
 

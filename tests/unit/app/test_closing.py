@@ -51,10 +51,10 @@ def test_there_are_two_sides(recoded):
 
 def test_closing_waits_for_everything(recoded):
     close = lambda: recoded.workspace.close("1", "ann")  # noqa: E731
-    refused(close, "is verdict, not verified")
+    refused(close, "is in state `verdict`, not verified")
     recoded.wait(minutes=1)
     recoded.workspace.remedy("1", apply=True, by="ann")
-    refused(close, "is remedied, not verified")
+    refused(close, "is in state `remedied`, not verified")
     recoded.run(4)
     refused(close, "misses the signature of the data side")
     recoded.workspace.sign("1", "data", "ann")
@@ -64,7 +64,7 @@ def test_closing_waits_for_everything(recoded):
     recoded.wait(minutes=1)
     recoded.workspace.sign("1", "ml", "bob", prevention_owner="ann")
     assert close()["prevention_owner"] == "ann"
-    refused(close, "is closed, not verified")
+    refused(close, "is in state `closed`, not verified")
     refused(lambda: recoded.workspace.sign("1", "data", "ann"), "is closed")
 
 
@@ -93,7 +93,7 @@ def test_a_disagreement_disputes_and_the_next_window_judges_again(recoded):
     assert (answer["agrees"], answer["state"], recoded.only()["state"]) == (False, "disputed", "disputed")
     assert answer["next_test"]
     refused(lambda: recoded.workspace.remedy("1", apply=True), "is disputed")
-    refused(lambda: recoded.workspace.close("1", "ann"), "is disputed, not verified")
+    refused(lambda: recoded.workspace.close("1", "ann"), "is in state `disputed`, not verified")
     before = recoded.only()["verdict"]
     recoded.run(4)
     assert recoded.only()["state"] == "verdict"

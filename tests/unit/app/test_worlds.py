@@ -1,5 +1,7 @@
 """The world changes, or a feed goes wrong and nothing carries its signature: what the whole line says of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -91,3 +93,50 @@ def test_a_change_of_unit_is_still_named(quiet: Lender) -> None:
     for _ in range(6):
         lender.run()
     assert blamed(lender) == {"dataset:lender/raw_requests"}
+
+
+def test_labels_that_stop_do_not_keep_the_inputs_from_being_looked_at(quiet: Lender) -> None:
+    lender = quiet.fork()
+    lender.outside.inputs = lambda day, asked, random: by_age(asked, random)
+    original = lender.project.functions["raw_payments"]
+    lender.project.replace("raw_payments", lambda window: original(window).head(0))
+    for _ in range(7):
+        lender.run()
+    alarms = {item.monitor for items in lender.workspace.line.state.findings.values() for item in items
+              if item.severity == "alarm"}  # fmt: skip
+    assert "inputs" in alarms
+
+
+def test_what_makes_the_labels_as_well_is_not_cleared_by_them(quiet: Lender) -> None:
+    import headwater.triage.restored as restored_module
+    from headwater.app.judging import case as case_of
+    from headwater.stats.outcomes.intervals import Interval
+    from headwater.triage.restored import Restored, tested
+    from headwater.triage.weighing import weigh
+
+    lender = quiet.fork()
+    lender.outside.inputs = lambda day, asked, random: by_age(asked, random)
+    lender.run_until("world")
+    line = lender.workspace.line
+    case = case_of(line, line.state.incidents.active()[0], line.calendar.shift(lender.day, -1).key)
+    assert weigh(case)
+    worse = Restored(("age",), Interval(1.0, 0.5, 1.5), 5)
+    source = next(item for item in weigh(case) if item.asset == "raw_requests")
+    odd = replace(source, exonerated=False, fault="abnormal_values", repair=None, kind="source")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restored_module, "restored", lambda *_: worse)
+        origins = lambda case, asset, metric: {"raw_requests"}  # noqa: E731
+        assert tested(case, [odd], origins)[0].exonerated
+        models = tuple(replace(model, labels="loans") for model in case.models)  # as if it made the labels too
+        assert not tested(replace(case, models=models), [odd], origins)[0].exonerated
+
+
+def test_a_server_that_wants_to_know_the_window_is_released_like_any_other(quiet: Lender) -> None:
+    lender = quiet.fork()
+
+    def risk_served(loan_features: pl.DataFrame, window) -> pl.DataFrame:
+        assert window.key
+        return loan_features
+
+    lender.project.replace("risk_served", risk_served)
+    assert lender.retrain(seed=11) == "2"

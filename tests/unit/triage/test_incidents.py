@@ -189,12 +189,12 @@ def standing(**changes: object) -> Incident:
 
 @pytest.mark.parametrize("state", [state for state in STATES if state != "verifying"])
 def test_closing_asks_for_the_state(state):
-    with pytest.raises(IncidentError, match=f"is {state}, not verified"):
+    with pytest.raises(IncidentError, match=f"is in state `{state}`, not verified"):
         closing(standing(state=state))
 
 
 def test_closing_what_is_closed_asks_for_no_remedy():
-    with pytest.raises(IncidentError, match="is closed") as told:
+    with pytest.raises(IncidentError, match="is in state `closed`") as told:
         closing(standing(state="closed"))
     assert "remedy" not in str(told.value.hint)
 

@@ -226,7 +226,7 @@ def detective(name: str) -> Detective:
         return DETECTIVES[name]
     module, found, attribute = name.partition(":")
     if not found:
-        raise UnknownName.of("detective", name, DETECTIVES)
+        raise UnknownName.of("detective", name, DETECTIVES, where="one of the benchmark's")
     try:
         made: Detective = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from headwater.core.errors import HeadwaterError
+from headwater.core.errors import HeadwaterError, UsageError
 from headwater.core.project import Project
 from headwater.testing.silent_failures.cases import Planned
-from headwater.testing.silent_failures.detectives import detective, scene_of
+from headwater.testing.silent_failures.detectives import Scene, detective, scene_of
 from headwater.testing.silent_failures.doors import TeamDoors, Truth, World, opened
 from headwater.testing.silent_failures.effects import Effect, Measured
 from headwater.testing.silent_failures.entry import Decoy, Draw, Entry, Fault
@@ -258,14 +258,24 @@ def play(stage: Stage, case: Planned) -> Played:
             _tiers(stage, workspace, played)
     except HeadwaterError as error:
         played.error = str(error)
+    except Exception as error:  # what an entry's own code raises is told of its case, and ends no other
+        played.error = f"{type(error).__name__}: {error}"
     played.effect = effect.found
     played.cpu = machine.process_time() - began
     if case.faults and played.runs and not played.error:
         scene = scene_of(workspace, case.name, played.runs)
         for name in stage.detectives:
-            suspects = list(detective(name)(scene))
+            suspects = _asked(name, scene)
             played.ranked[name] = (suspects[:3], scene.side(suspects[0]) if suspects else "")
     return played
+
+
+def _asked(name: str, scene: Scene) -> list[str]:
+    try:
+        return list(detective(name)(scene))
+    except Exception as error:
+        told = f"detective `{name}` failed on {scene.case}: {type(error).__name__}: {error}"
+        raise UsageError(told, hint="a detective must answer every scene, with an empty list if it must") from error
 
 
 def _plant(entry: Entry, case: Planned, doors: TeamDoors, draw: Draw, place: int, effect: Any) -> None:

@@ -26,11 +26,11 @@ def load(name: str) -> Entry:
     """
     place = NAMES.get(name, name)
     if ":" not in place:
-        raise UnknownName.of("pipeline", name, NAMES)
+        raise UnknownName.of("pipeline", name, NAMES, where="one of the benchmark's")
     module, _, attribute = place.partition(":")
     try:
         found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UsageError(
             f"pipeline `{name}` cannot be loaded: {error}", hint="name it as module:attribute, importable from here"
         ) from error
