@@ -51,6 +51,15 @@ def inputs(line: Line, run: Run, findings: Sequence[Finding]) -> list[Evidence]:
     ]
 
 
+def inputs_again(line: Line, name: str, key: str) -> dict[str, float]:
+    """Measure the inputs at a window again, from what the tables hold of it; empty where there is too little."""
+    told: dict[str, float] = {}
+    for model in line.project.models.values():
+        if model.features == name and line.services.tables.content(model.predictions, key) is not None:
+            told |= _moved(line, model, key) or {}
+    return told
+
+
 def _upstream(line: Line, model: Model) -> set[str]:
     """Return the references of all that a model's predictions are made of, as this project declares it."""
     found, left = {model.features}, [model.features]

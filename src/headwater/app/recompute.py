@@ -14,6 +14,7 @@ from headwater.app.approving import explained
 from headwater.app.arrival import diagnosis
 from headwater.app.declared import watched
 from headwater.app.evidence import OF_DELIVERIES, latencies, mechanisms, outcomes, release, stored
+from headwater.app.inputs import inputs_again
 from headwater.app.judging import case, signature, signature_finding
 from headwater.app.line import Line
 from headwater.app.repricing import prices
@@ -190,6 +191,10 @@ def _unmeasured(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
     return _picked(watched(past, name, delivered[name], delivered), evidence) if name in delivered else None
 
 
+def _inputs(past: Line, evidence: Evidence) -> Mapping[str, Any]:
+    return inputs_again(past, _asset(past, evidence.subject), evidence.window)
+
+
 def _latency(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
     models = past.project.models.values()
     logs = ((model, stored(past, model.predictions, evidence.window)) for model in models)
@@ -239,6 +244,7 @@ _MEASURES: Mapping[str, Callable[[Line, Evidence], Mapping[str, Any] | None]] = 
     **dict.fromkeys(("performance", "business", "calibration", "fairness", "segment", "succession"), _outcome),
     "unmeasured": _unmeasured,
     "latency": _latency,
+    "inputs": _inputs,
     "mechanism": _mechanism,
     "release": _release,
     "trial": _trial,
