@@ -25,7 +25,7 @@ EXTREME = 4.0
 _REPEAT, _DRIFTED = 10.0, "has drifted"
 _DISCOVERIES = 0.1  # wanted false discovery rate among the columns of a window
 _CLOCKED = ("min_hours", "max_hours", "offset", "offset_wall")  # one odd row sets them: they jump and never drift
-_BODY = ("mean", "q25", "q50", "q75")
+_QUARTILES = ("q25", "q50", "q75")
 
 
 class DistributionMonitor:
@@ -120,12 +120,17 @@ def _extreme(column: str, scores: Mapping[str, Score], baseline: Baseline) -> bo
     Single quantiles will not do: in columns with few values they jump from one to the next. Nor will a number that is
     the same in all rows, like that of the week: it is a stamp of the window.
     """
-    body = [scores.get(f"{metric}.{column}") for metric in _BODY]
+    quartiles = [scores.get(f"{metric}.{column}") for metric in _QUARTILES]
     length = scores.get(f"length_mean.{column}")
     if length is not None and length.r >= EXTREME and baseline.steady(f"length_mean.{column}"):
         return True
-    spread = scores.get(f"std.{column}")
-    varied = spread is not None and spread.value > 0
+    mean, spread = scores.get(f"mean.{column}"), scores.get(f"std.{column}")
+    lowest, highest = quartiles[0], quartiles[-1]
+    if spread is None:  # of numbers beyond 1e154 there is no square, and beyond 1e307 perhaps no sum
+        varied = lowest is not None and highest is not None and lowest.value < highest.value
+    else:
+        varied = spread.value > 0 and mean is not None
+    body = quartiles if mean is None else [mean, *quartiles]
     return varied and all(score is not None and score.r >= EXTREME for score in body)
 
 

@@ -38,6 +38,24 @@ def test_a_column_a_hundred_times_as_large_alarms():
     assert found.severity == "alarm"
 
 
+@pytest.mark.parametrize("lost", [["std.x"], ["std.x", "mean.x"]])
+def test_numbers_too_large_to_be_squared_or_summed_alarm(lost):
+    history, random = learned(120)
+    values = table(120, random, **{name: value * 1e158 for name, value in body(0).items()})
+    for metric in lost:
+        del values[metric]
+    (found,) = DistributionMonitor().evaluate([evidence(DAYS[120], values)], history, CALENDAR, NOW)
+    assert found.severity == "alarm"
+
+
+def test_a_constant_without_a_spread_is_no_alarm():
+    history, random = learned(120)
+    values = table(120, random, **dict.fromkeys(body(0), 6000.0))
+    del values["std.x"]
+    (found,) = DistributionMonitor().evaluate([evidence(DAYS[120], values)], history, CALENDAR, NOW)
+    assert found.severity == "notice"
+
+
 def test_one_quantile_far_out_is_only_a_notice():
     (found,) = judge({"q75.x": 5000.0})
     assert found.severity == "notice"
