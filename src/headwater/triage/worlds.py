@@ -30,6 +30,8 @@ _TRIED = (3, 5, 7)
 _LASTED = 0.75  # what it adds that the inputs stay where they moved: of kinds of faults, most leave a signature
 _OPEN = -0.5  # weight of what one or two windows say: less than that nothing is wrong
 _VETO = -4.0
+WRONG_OUTCOMES = math.log(0.08)
+"""Log odds that outcomes which changed are reported wrongly: no number here tells that from a changed world."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,8 @@ def telling(verdict: Verdict, case: Case, made: World | None, keep: Keep) -> Ver
     remedy = verdict.remedy
     if remedy is not None and remedy.action == "retrain":
         what = "Train a version that has learned windows from"
-        remedy = replace(remedy, text=f"{what} {made.since} on, and let the gate compare it with the one that serves.")
+        then = f"{what} {made.since} on, and let the gate compare it with the one that serves."
+        remedy = replace(remedy, text=f"{_confirmed(case, made)}{then}")
     return replace(
         verdict,
         fault=made.fault,
@@ -238,6 +241,19 @@ def telling(verdict: Verdict, case: Case, made: World | None, keep: Keep) -> Ver
         remedy=remedy,
         chain=steps(case, made, verdict.time, keep),
     )
+
+
+def _confirmed(case: Case, made: World) -> str:
+    """Say who can tell outcomes that changed from outcomes that are reported wrongly."""
+    labels = next(model.labels for model in case.models if model.name == made.model)
+    sources = [
+        name for name, asset in case.assets.items()
+        if not asset.parents and labels in {name, *case.replay.descendants(name)}
+    ]  # fmt: skip
+    if made.fault == "covariate" or not sources:
+        return ""
+    asked = " and ".join(f"{case.owner(name)} (`{name}`)" for name in sorted(sources)[:2])
+    return f"Have {asked} confirm some outcomes first: reported wrongly, they would look the same here. "
 
 
 def steps(case: Case, made: World, time: datetime, keep: Keep) -> tuple[Step, ...]:
