@@ -22,6 +22,7 @@ from headwater.app.workspace import Workspace
 from headwater.core.errors import OutsideError, UsageError
 from headwater.core.project import Project
 from headwater.testing.silent_failures import cases, pipelines, scoring
+from headwater.testing.silent_failures.checking import check
 from headwater.testing.silent_failures.detectives import detective
 from headwater.testing.silent_failures.doors import opened
 from headwater.testing.silent_failures.entry import Entry
@@ -97,7 +98,8 @@ def silent_failures(
     Returns:
         ``tables`` ({pipeline: {tier: scores}}), ``kinds`` (by pipeline and tier), ``rivals`` (other detectives'
         scores), ``cases`` (each scored case), ``skipped`` (pipelines whose data is not here, and why), ``not_played``
-        (cases that broke) and ``seconds``.
+        (cases that broke), ``without_effect`` (by pipeline, faults that moved nothing in any of their cases, with how
+        many those were) and ``seconds``.
 
     Raises:
         OutsideError: A pipeline that was asked for has no data here, or none has.
@@ -132,6 +134,9 @@ def silent_failures(
         },
         "cases": [asdict(case) for case in scored],
         "not_played": failed,
+        "without_effect": {
+            entries[name].name: found for name, (ones, _) in played.items() if (found := scoring.without_effect(ones))
+        },
         "skipped": skipped,
         "quick": quick,
         "seed": seed,
@@ -146,7 +151,7 @@ def _loaded(names: Sequence[str], *, explicit: bool) -> tuple[dict[str, Entry], 
     for name in names:
         try:
             entries[name] = pipelines.load(name)
-            entries[name].build()
+            check(entries[name])
         except OutsideError as error:
             if explicit or len(skipped) + 1 == len(names):
                 raise

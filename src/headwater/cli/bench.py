@@ -68,6 +68,10 @@ def silent_failures(
         screen.talk(f"{name} was not played: {why}")
     for case in answer["not_played"]:
         screen.talk(f"{case['case']} could not be played: {case['error'].splitlines()[0]}")
+    for pipeline, faults in answer["without_effect"].items():
+        for name, count in faults.items():
+            where = "its case" if count == 1 else f"any of its {count} cases"
+            screen.talk(f"{pipeline}: `{name}` moved no prediction and no label in {where}")
     if out is not None:
         out.write_text(json.dumps(answer), encoding="utf-8")
     found = answer["tables"] if not detectives else {"headwater": answer["tables"], "detectives": answer["rivals"]}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headwater.app.bench import silent_failures, tables
-from headwater.core.errors import OutsideError, UnknownName, UsageError
+from headwater.core.errors import OutsideError, ProjectInvalid, UnknownName, UsageError
 from headwater.testing.silent_failures import pipelines
 
 
@@ -24,6 +24,18 @@ def test_a_pipeline_that_there_is_not_is_told_from_one_that_is() -> None:
 def test_a_detective_that_there_is_not_is_said_at_once() -> None:
     with pytest.raises(UnknownName, match="holmes"):
         silent_failures(["flights"], detectives=["holmes"])
+
+
+def test_an_entry_is_checked_before_anything_is_played() -> None:
+    with pytest.raises(ProjectInvalid, match="onset 2024-01-11T20 has 3 live windows before it"):
+        silent_failures(["unit.testing.silent_failures.shop_entry:ENTRY"])
+
+
+def test_a_module_that_breaks_is_told_by_its_error(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "broken_entry.py").write_text("ENTRY = {}['units']")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UsageError, match="KeyError: 'units'"):
+        silent_failures(["broken_entry:ENTRY"])
 
 
 def test_data_that_is_not_there_is_asked_for_by_name(tmp_path: Path) -> None:

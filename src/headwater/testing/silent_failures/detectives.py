@@ -6,7 +6,7 @@ something is wrong, which no tool knows in practice; what Headwater is scored on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
@@ -17,6 +17,7 @@ import polars as pl
 
 from headwater.core.assets import Asset
 from headwater.core.errors import UnknownName, UsageError
+from headwater.core.names import Ref
 from headwater.core.project import Model
 from headwater.core.windows import Calendar
 
@@ -102,6 +103,41 @@ def scene_of(workspace: Any, case: str, runs: Sequence[str]) -> Scene:
         metrics=metrics,
         changes=tuple(changes),
     )
+
+
+def answered(name: str, told: object, scene: Scene) -> list[str]:
+    """Check what a detective answered, and return it as a list.
+
+    It must be a list of references, each of them once: of datasets, or of the model or the deployment.
+
+    Raises:
+        UsageError: It is no list, holds something else than text, or names somebody twice.
+        UnknownName: It names somebody who is not in the scene.
+    """
+    what = f"detective `{name}` answered {scene.case} with"
+    if isinstance(told, (str, bytes, Mapping)) or not isinstance(told, Iterable):
+        raise UsageError(f"{what} a {type(told).__name__}, not a list", hint="return references, most suspect first")
+    found = list(told)
+    known = _blamable(scene)
+    for place, ref in enumerate(found):
+        if not isinstance(ref, str):
+            raise UsageError(
+                f"{what} a {type(ref).__name__} in its list", hint="a reference is text: scene.subject(name)"
+            )
+        if ref not in known:
+            where = f"in the scene of {scene.case}, and detective `{name}` blames it"
+            raise UnknownName.of("asset", ref, known, where=where)
+        if ref in found[:place]:
+            raise UsageError(f"{what} `{ref}` twice", hint="rank each suspect once: list(dict.fromkeys(...))")
+    return found
+
+
+def _blamable(scene: Scene) -> set[str]:
+    """Every reference that can be blamed in a scene."""
+    space = Ref.parse(scene.subject(scene.model.features)).namespace
+    names = [str(Ref("dataset", space, asset)) for asset in scene.assets]
+    model = [str(Ref(kind, space, scene.model.name)) for kind in ("model", "deployment")]
+    return {*map(scene.subject, scene.assets), *names, *model}
 
 
 def _chance(scene: Scene, asset: str) -> str:

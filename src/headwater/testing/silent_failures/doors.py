@@ -7,14 +7,15 @@ landed. What the world sends is no part of the project, so no code hash tells of
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
-from headwater.core.errors import DataError, GateRefused, UnknownName, UsageError
+from headwater.core.errors import DataError, GateRefused, HeadwaterError, UnknownName, UsageError
 from headwater.core.project import Project
 from headwater.core.windows import Window
 from headwater.testing.silent_failures.entry import Hook
@@ -26,6 +27,11 @@ class Truth:
     def __init__(self, functions: Mapping[str, Callable[..., Any]]) -> None:
         self._functions = dict(functions)
         self._rows: dict[tuple[str, str], pl.DataFrame | None] = {}
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources whose rows it knows."""
+        return tuple(self._functions)
 
     def rows(self, source: str, window: Window) -> pl.DataFrame | None:
         """Return what a source truly has for a window; None when that is nothing."""
@@ -39,11 +45,15 @@ class Truth:
 
 
 class World:
-    """What the outside world sends: the truth, changed by hooks from some moment on."""
+    """What the outside world sends: the truth, changed by hooks from some moment on.
+
+    ``broken`` is the first error of a hook's own: a delivery takes it for a feed that did not come.
+    """
 
     def __init__(self, truth: Truth) -> None:
         self.truth = truth
         self.hooks: dict[str, list[Hook]] = {}
+        self.broken: HeadwaterError | None = None
 
     def send(self, source: str, window: Window) -> pl.DataFrame:
         """Return what arrives from a source; raise `DataError` when nothing does."""
@@ -62,6 +72,19 @@ class World:
             yield
         finally:
             _standing.pop()
+
+
+def _broken(who: str, source: str, window: Window, frame: pl.DataFrame, error: Exception) -> UsageError:
+    told, hint = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}", None
+    if isinstance(error, pl.exceptions.ColumnNotFoundError):
+        quoted = re.search(r'"([^"]+)"', told)
+        error = UnknownName.column(quoted[1] if quoted else told, frame.columns, "the feed")
+    if isinstance(error, HeadwaterError):
+        told, hint = error.message, error.hint
+    return UsageError(
+        f"{who or 'a hook'} cannot change feed `{source}` in window {window.key}: {told}",
+        hint=hint or "the change is the entry's own code: mend it",
+    )
 
 
 _standing: list[World] = []
@@ -83,11 +106,35 @@ def _landing(source: str) -> Callable[[Window], pl.DataFrame]:
 
 def opened(project: Project) -> tuple[Project, Truth]:
     """Put the world in place of a fresh project's sources; return both."""
-    sources = [name for name, asset in project.assets.items() if asset.layer == "raw"]
-    truth = Truth({name: project.functions[name] for name in sources})
-    for name in sources:
+    landing = sources(project)
+    truth = Truth({name: project.functions[name] for name in landing})
+    for name in landing:
         project.replace(name, _landing(name))
     return project, truth
+
+
+def sources(project: Project) -> list[str]:
+    """Return the sources that the world stands in for."""
+    return [name for name, asset in project.assets.items() if asset.layer == "raw"]
+
+
+def intercepted(source: str, project: Project, known: Iterable[str]) -> None:
+    """Raise unless the world stands in for a source: what is planted elsewhere would do nothing."""
+    known = list(known)
+    if source in known:
+        return
+    if source not in project.assets:
+        raise UnknownName.of("source", source, known, where=f"in project `{project.name}`")
+    asset = project.assets[source]
+    if asset.recomputable:
+        raise UsageError(
+            f"`{source}` is made by code, so that no feed of it can be changed",
+            hint="change its code: plant.changed_code, or doors.code",
+        )
+    raise UsageError(
+        f"the feed of source `{source}` cannot be changed: its layer is `{asset.layer}`, and only raw ones land",
+        hint="leave layer= out, or change its code: plant.changed_code, or doors.code",
+    )
 
 
 class TeamDoors:
@@ -105,12 +152,29 @@ class TeamDoors:
         self._world = world
         self._history = history
         self._model = next(iter(self._project.models.values()))
+        self.planting = ""
+        """Who comes through the doors at the moment, e.g. ``fault `pounds` ``."""
 
     def feed(self, source: str, hook: Hook) -> None:
         """From now on the outside world sends what ``hook`` makes of a source's rows; hooks add up."""
-        if source not in self._project.assets:
-            raise UnknownName.of("source", source, self._project.assets)
-        self._world.hooks.setdefault(source, []).append(hook)
+        intercepted(source, self._project, self._world.truth.sources)
+        self._world.hooks.setdefault(source, []).append(self._named(source, hook, self.planting))
+
+    def _named(self, source: str, hook: Hook, who: str) -> Hook:
+        """Let errors of a hook tell whose it is; they are the entry's own, and no fault of the pipeline."""
+
+        def named(frame: pl.DataFrame, window: Window) -> pl.DataFrame | None:
+            try:
+                made = hook(frame, window)
+                if made is None or isinstance(made, pl.DataFrame):
+                    return made
+                raise TypeError(f"it returned a {type(made).__name__}, not a polars DataFrame or None")
+            except Exception as error:
+                broken = _broken(who, source, window, frame, error)
+                self._world.broken = self._world.broken or broken
+                raise broken from error
+
+        return named
 
     def code(self, asset: str, function: Callable[..., Any]) -> None:
         """Deploy new code for an asset."""

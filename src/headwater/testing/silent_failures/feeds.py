@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from headwater.core.errors import UnknownName
 from headwater.core.windows import Window
 from headwater.testing.silent_failures.entry import Doors, Draw, Plant
 
@@ -69,6 +70,8 @@ def only(frame: pl.DataFrame, mask: pl.Series, columns: Mapping[str, pl.Expr]) -
     """Change columns in the rows of a mask; integers stay integers."""
     made = []
     for name, value in columns.items():
+        if name not in frame.columns:
+            raise UnknownName.column(name, frame.columns, "what is changed")
         kind = frame.schema[name]
         whole = value.round().cast(kind) if kind.is_integer() else value.cast(kind, strict=False)
         made.append(pl.when(pl.lit(mask)).then(whole).otherwise(pl.col(name)).alias(name))

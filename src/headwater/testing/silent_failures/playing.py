@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from headwater.core.errors import HeadwaterError, UsageError
 from headwater.core.project import Project
 from headwater.testing.silent_failures.cases import Planned
-from headwater.testing.silent_failures.detectives import Scene, detective, scene_of
+from headwater.testing.silent_failures.detectives import Scene, answered, detective, scene_of
 from headwater.testing.silent_failures.doors import TeamDoors, Truth, World, opened
 from headwater.testing.silent_failures.effects import Effect, Measured
 from headwater.testing.silent_failures.entry import Decoy, Draw, Entry, Fault
@@ -250,16 +250,20 @@ def play(stage: Stage, case: Planned) -> Played:
                 workspace.line.services.clock.move_to(window.end)
                 _plant(stage.entry, case, doors, draw, place, effect)
                 workspace.run(window.key)
+                if world.broken is not None:
+                    raise world.broken
                 played.runs.append(window.key)
                 _listen(workspace, known, window.key, played)
                 effect.look(window.key)
                 if place < case.windows - 1 and _settled(case, played, stage.entry):
                     break
             _tiers(stage, workspace, played)
+        if world.broken is not None:  # a hook that was asked again for an earlier window
+            raise world.broken
     except HeadwaterError as error:
         played.error = str(error)
     except Exception as error:  # what an entry's own code raises is told of its case, and ends no other
-        played.error = f"{type(error).__name__}: {error}"
+        played.error = f"after {len(played.runs)} windows from {case.onset} on: {type(error).__name__}: {error}"
     played.effect = effect.found
     played.cpu = machine.process_time() - began
     if case.faults and played.runs and not played.error:
@@ -272,22 +276,36 @@ def play(stage: Stage, case: Planned) -> Played:
 
 def _asked(name: str, scene: Scene) -> list[str]:
     try:
-        return list(detective(name)(scene))
+        told = detective(name)(scene)
     except Exception as error:
-        told = f"detective `{name}` failed on {scene.case}: {type(error).__name__}: {error}"
-        raise UsageError(told, hint="a detective must answer every scene, with an empty list if it must") from error
+        failed = f"detective `{name}` failed on {scene.case}: {type(error).__name__}: {error}"
+        raise UsageError(failed, hint="a detective must answer every scene, with an empty list if it must") from error
+    return answered(name, told, scene)
 
 
 def _plant(entry: Entry, case: Planned, doors: TeamDoors, draw: Draw, place: int, effect: Any) -> None:
     for name, after in case.decoys:
         if after == place:
             decoy = decoy_of(entry, name)
-            decoy.plant(doors, draw)
+            _begin(decoy, f"decoy `{name}`", doors, draw)
             if decoy.kind == "reseed":
                 effect.reseeded(doors.parts())
     if place == 0:
         for name in case.faults:
-            fault_of(entry, name).plant(doors, draw)
+            fault = fault_of(entry, name)
+            _begin(fault, f"{'fault' if fault.asset else 'world'} `{name}`", doors, draw)
+
+
+def _begin(item: Fault | Decoy, who: str, doors: TeamDoors, draw: Draw) -> None:
+    doors.planting = who
+    try:
+        item.plant(doors, draw)
+    except HeadwaterError as error:
+        error.doing = error.doing or f"planting {who} at {draw.onset}"
+        raise
+    except Exception as error:
+        told = f"{who} cannot be planted at {draw.onset}: {type(error).__name__}: {error}"
+        raise UsageError(told, hint="its `plant` is the entry's own code: mend it") from error
 
 
 def fault_of(entry: Entry, name: str) -> Fault:

@@ -19,6 +19,8 @@ from headwater.testing.silent_failures.playing import Past, Played, Told, fault_
 from headwater.testing.silent_failures.tiers import TIERS, Tier
 
 HEADLINE = ("S2", "S3")
+NOTHING = 1e-6
+"""An effect below this is none; harmless rounding moves about 1e-7."""
 BINS = 10
 _DRAWS = 500
 
@@ -344,6 +346,18 @@ def rivals(entry: Entry, played: Sequence[Played]) -> dict[str, dict[str, Any]]:
                "side": share(one for _, _, one in flags), "faults": len(flags)}
         for name, flags in found.items()
     }  # fmt: skip
+
+
+def without_effect(played: Sequence[Played]) -> dict[str, int]:
+    """Return the faults and changed worlds that moved no prediction, decision or label in any case of their own.
+
+    The number is that of their cases. Such a fault is most often one that does not do what its entry means.
+    """
+    sizes: dict[str, list[float]] = {}
+    for one in played:
+        if one.case.role in ("fault", "world") and not one.error:
+            sizes.setdefault(one.case.faults[0], []).append(one.effect.size)
+    return {name: len(found) for name, found in sorted(sizes.items()) if max(found) < NOTHING}
 
 
 def by_kind(cases: Sequence[Scored]) -> list[dict[str, Any]]:

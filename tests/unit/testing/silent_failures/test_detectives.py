@@ -13,6 +13,7 @@ from headwater.core.windows import Calendar
 from headwater.testing.silent_failures.detectives import (
     DETECTIVES,
     Scene,
+    answered,
     detective,
     most_drifted,
     nearest_change,
@@ -79,3 +80,27 @@ def test_detectives_of_ones_own_are_found_by_module_and_attribute() -> None:
         detective("holmes")
     with pytest.raises(UsageError, match="cannot be loaded"):
         detective("headwater.testing:holmes")
+
+
+def test_an_answer_is_a_list_of_who_is_in_the_scene_each_once() -> None:
+    here = scene()
+    good = ("dataset:shop/basket", "deployment:shop/refund", "model:shop/refund", "dataset:shop/refund_predictions")
+    assert answered("mine", iter(good), here) == list(good) and answered("mine", [], here) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ("dataset:shop/basket", "a str, not a list"),
+        (None, "a NoneType, not a list"),
+        ({"dataset:shop/basket": 0.9}, "a dict, not a list"),
+        ([3], "a int in its list"),
+        (["dataset:shop/basket", "dataset:shop/basket"], "`dataset:shop/basket` twice"),
+        (["basket"], "asset `basket` is not in the scene"),
+        (["dataset:shop/baskets"], "asset `dataset:shop/baskets` is not in the scene"),
+    ],
+)
+def test_any_other_answer_is_told_with_detective_and_case(told: object, says: str) -> None:
+    with pytest.raises(UsageError, match="detective `mine`") as found:
+        answered("mine", told, scene())
+    assert says in found.value.message and "made/up" in found.value.message and found.value.hint

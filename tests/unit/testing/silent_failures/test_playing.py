@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import polars as pl
 import pytest
 
 from headwater.app.bench import InMemory
+from headwater.testing.silent_failures import planting as plant
 from headwater.testing.silent_failures.cases import Planned
 from headwater.testing.silent_failures.doors import opened
 from headwater.testing.silent_failures.playing import Played, Stage, live, play
-from headwater.testing.silent_failures.scoring import score
+from headwater.testing.silent_failures.scoring import score, without_effect
 from unit.testing.silent_failures.shop_entry import ENTRY
 
 ONSET = ENTRY.onsets[0]
@@ -76,3 +78,36 @@ def test_nothing_planted_is_the_clean_past_again(stage: Stage) -> None:
 def test_a_mild_fault_does_less(stage: Stage) -> None:
     hard, mild = (play(stage, case("cents", severity=severity)).effect.size for severity in (1.0, 0.2))
     assert 0 < mild < hard
+
+
+def planted(stage: Stage, begin: Any) -> Played:
+    """Play a fault of one's own."""
+    entry = replace(ENTRY, faults=(replace(ENTRY.faults[0], name="mine", plant=begin),))
+    return play(replace(stage, entry=entry), case("mine", windows=2))
+
+
+def test_a_column_that_a_change_of_a_feed_asks_for_in_vain_is_the_entrys_own_error(stage: Stage) -> None:
+    own = plant.changed_feed("raw_orders", lambda frame, *_: frame.with_columns(pl.col("amuont") * 2))
+    other = plant.changed_feed("raw_orders", lambda frame, *_: frame.filter(frame["amuont"] > 2))
+    for begin in (plant.unit("raw_orders", "amuont", lambda amount: amount * 2), own, other):
+        played = planted(stage, begin)
+        first = played.error.splitlines()[0]
+        assert "fault `mine`" in first and ONSET in first and "`raw_orders`" in first and "no column `amuont`" in first
+        assert "did you mean `amount`" in played.error and played.told == []
+
+
+def test_whatever_else_a_change_of_a_feed_raises_is_told_of_its_fault_and_window(stage: Stage) -> None:
+    lazy = planted(stage, plant.changed_feed("raw_orders", lambda frame, *_: frame.lazy()))
+    assert "fault `mine`" in lazy.error and "returned a LazyFrame" in lazy.error
+    late = planted(stage, lambda doors, draw: 1 / 0)
+    assert f"fault `mine` cannot be planted at {ONSET}: ZeroDivisionError" in late.error
+
+
+def test_a_feed_that_does_not_come_is_no_error_of_the_entry(stage: Stage) -> None:
+    assert planted(stage, plant.late_partition("raw_orders")).error == ""
+
+
+def test_a_fault_that_does_nothing_is_named(stage: Stage) -> None:
+    idle = planted(stage, plant.changed_feed("raw_orders", lambda frame, *_: frame.with_columns(nobody=pl.lit(1))))
+    assert not idle.error and idle.effect.size == 0 and idle.effect.level == "S0"
+    assert without_effect([idle, idle, play(stage, case("cents"))]) == {"mine": 2}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from headwater.core.errors import UnknownName, UsageError
+from headwater.core.errors import HeadwaterError, UnknownName, UsageError
 from headwater.testing.silent_failures.entry import Entry
 
 HERE = "headwater.testing.silent_failures.pipelines"
@@ -30,9 +30,12 @@ def load(name: str) -> Entry:
     module, _, attribute = place.partition(":")
     try:
         found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
+    except HeadwaterError:
+        raise
+    except Exception as error:  # the module is the entrant's, and may raise anything
+        told = str(error) if isinstance(error, (ImportError, AttributeError)) else f"{type(error).__name__}: {error}"
         raise UsageError(
-            f"pipeline `{name}` cannot be loaded: {error}", hint="name it as module:attribute, importable from here"
+            f"pipeline `{name}` cannot be loaded: {told}", hint="name it as module:attribute, importable from here"
         ) from error
     if not isinstance(found, Entry):
         raise UsageError(f"`{place}` is a {type(found).__name__}, not an Entry", hint="see the guide")
