@@ -185,6 +185,7 @@ def _incident(line: Line, incident: Incident, windows: Sequence[str]) -> Inciden
         book=None if told["runbook"] is None or not incident.active
         else Book(title=told["runbook"]["title"], steps=tuple(told["runbook"]["steps"])),
         cost=None if incident.priced is None else incident.cost,
+        written=incident.prevention,
     )  # fmt: skip
 
 

@@ -232,6 +232,7 @@ class Workspace:
             ],
             "signoffs": {side: item.body() for side, item in (incident.signoffs or {}).items()},
             "next_test": incident.next_test or incident.verdict.next_test,
+            "written": incident.prevention,
             **remembering.remembered(self.line, incident),
         }
 

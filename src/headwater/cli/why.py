@@ -91,7 +91,9 @@ def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
             facts["priced again"] = f"in {effect['window']}: headwater recompute {effect['evidence'][:12]} value"
     if remedy:
         facts["remedy"] = remedy.get("text") or f"{remedy.get('action')} {remedy.get('target')}"
-    if prevention := answer.get("prevention"):
+    if written := answer.get("written"):
+        facts["prevention"] = f"check {written['name']} of {written['dataset']}, made when it was closed"
+    elif prevention := answer.get("prevention"):
         facts["prevention"] = f"check {prevention.get('metric')} of {prevention.get('asset')}"
         if prevention.get("observed") is not None:
             facts["prevention"] += (

@@ -20,6 +20,7 @@ def test_an_incident_is_closed_by_two_people_over_one_evidence(recoded, closed):
     assert (done["state"], done["signed"], done["prevention_owner"]) == ("closed", {"data": "ann", "ml": "bob"}, "ann")
     assert done["evidence_hash"] == recoded.workspace.why("1")["evidence_hash"]
     assert recoded.workspace.incidents() == []
+    assert recoded.workspace.why("1")["written"] == done["prevention"] != {}
     states = [line["state"] for line in recoded.only(all=True)["timeline"]]
     assert states == ["open", "triaging", "verdict", "remedied", "verifying", "closed"]
 

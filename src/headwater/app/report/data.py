@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from headwater.core.records import Effect, Signoff, Step, Verdict
 
@@ -169,6 +169,7 @@ class IncidentStory:
     ``evidence`` defaults to the verdict's chain. ``applied`` says that the remedy was carried out, not only planned.
     ``recurrence`` says that it came back, and why the check of last time did not stop it; empty when it did not.
     ``cost`` is the price by labels that came since the verdict; None while the verdict's effect stands.
+    ``written`` is the check that was made when it was closed; None before, or when there is none.
     """
 
     incident: str
@@ -189,6 +190,7 @@ class IncidentStory:
     similar: tuple[Likeness, ...] = ()
     book: Book | None = None
     cost: Effect | None = None
+    written: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -300,7 +300,7 @@ def incident(story: IncidentStory, index: int, several: bool) -> Markup:
         parts.append(panel(acts.options(verdict)))
         parts.append(panel(acts.memory(story)))
         parts.append(panel(acts.runbook(story)))
-        parts.append(aside([sections.prevention(verdict, story.applied), sections.timeline(story)]))
+        parts.append(aside([sections.prevention(verdict, story.written), sections.timeline(story)]))
     else:
         parts.append(panel(sections.timeline(story)))
     parts.append(panel(sections.signatures(story)))

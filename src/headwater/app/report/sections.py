@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from headwater.app.report.data import Cleared, Fact, IncidentStory
 from headwater.app.report.markup import Markup, el, join
@@ -261,14 +262,15 @@ def verification(story: IncidentStory) -> Markup:
     return join(el("h4", "Verification on fresh data", tag), el("ul", items, class_="checks"))
 
 
-def prevention(verdict: Verdict, applied: bool) -> Markup:
-    """Show the check that keeps this from coming back."""
-    if not verdict.prevention:
+def prevention(verdict: Verdict, written: Mapping[str, Any] | None) -> Markup:
+    """Show the check that keeps this from coming back: as it was written, else as the verdict proposes it."""
+    check = written or verdict.prevention
+    if not check:
         return Markup("")
     return section(
         "Prevention",
-        el("pre", el("code", yaml(verdict.prevention)), class_="yaml", tabindex="0"),
-        lead="The check added to the contract." if applied else "The check proposed for the contract.",
+        el("pre", el("code", yaml(check)), class_="yaml", tabindex="0"),
+        lead="The check made when the incident was closed." if written else "The check proposed for the contract.",
     )
 
 
