@@ -209,7 +209,7 @@ def _fault(fault: Fault, refs: Mapping[str, str]) -> None:
             f"fault `{fault.name}` has the side `{fault.side}`, and `{fault.asset}` is of side `{refs[fault.asset]}`",
             hint="the side is the one that the project gives the asset",
         )
-    _common(fault, refs)
+    _rest(fault, refs)
 
 
 def _world(world: Fault, refs: Mapping[str, str]) -> None:
@@ -220,10 +220,10 @@ def _world(world: Fault, refs: Mapping[str, str]) -> None:
     if world.asset or world.side:
         raise ProjectInvalid(f"world `{world.name}` blames `{world.asset or world.side}`",
                              hint="asset and side of a changed world are ''")  # fmt: skip
-    _common(world, refs)
+    _rest(world, refs)
 
 
-def _common(fault: Fault, refs: Mapping[str, str]) -> None:
+def _rest(fault: Fault, refs: Mapping[str, str]) -> None:
     if isinstance(fault.accepted, str):
         raise ProjectInvalid(f"`accepted` of `{fault.name}` is text", hint="write a set: frozenset({'dataset:...'})")
     for ref in sorted(map(str, fault.accepted)):
