@@ -98,8 +98,8 @@ def silent_failures(
     Returns:
         ``tables`` ({pipeline: {tier: scores}}), ``kinds`` (by pipeline and tier), ``rivals`` (other detectives'
         scores), ``cases`` (each scored case), ``skipped`` (pipelines whose data is not here, and why), ``not_played``
-        (cases that broke), ``without_effect`` (by pipeline, faults that moved nothing in any of their cases, with how
-        many those were) and ``seconds``.
+        (cases that broke), ``not_silent`` (cases in which a fault's own code failed), ``without_effect`` (by pipeline,
+        faults that moved nothing in any of their cases, with how many those were) and ``seconds``.
 
     Raises:
         OutsideError: A pipeline that was asked for has no data here, or none has.
@@ -124,7 +124,7 @@ def silent_failures(
             for tier in TIERS
             if tier == "T3" or one.case.role not in ("clean", "storm")
         ]
-    failed = [{"case": one.case.name, "error": one.error} for ones, _ in played.values() for one in ones if one.error]
+    everything = [one for ones, _ in played.values() for one in ones]
     return {
         "tables": tables(scored),
         "rivals": {entries[name].name: scoring.rivals(entries[name], ones) for name, (ones, _) in played.items()},
@@ -133,7 +133,8 @@ def silent_failures(
             for entry in entries.values()
         },
         "cases": [asdict(case) for case in scored],
-        "not_played": failed,
+        "not_played": [{"case": one.case.name, "error": one.error} for one in everything if one.error],
+        "not_silent": [{"case": one.case.name, "error": one.loud} for one in everything if one.loud],
         "without_effect": {
             entries[name].name: found for name, (ones, _) in played.items() if (found := scoring.without_effect(ones))
         },

@@ -68,6 +68,8 @@ def silent_failures(
         screen.talk(f"{name} was not played: {why}")
     for case in answer["not_played"]:
         screen.talk(f"{case['case']} could not be played: {case['error'].splitlines()[0]}")
+    for case in answer["not_silent"]:
+        screen.talk(f"{case['case']}: {case['error']}")
     for pipeline, faults in answer["without_effect"].items():
         for name, count in faults.items():
             where = "its case" if count == 1 else f"any of its {count} cases"

@@ -14,11 +14,14 @@ from headwater.testing.silent_failures.detectives import Scene, answered, detect
 from headwater.testing.silent_failures.doors import TeamDoors, Truth, World, opened
 from headwater.testing.silent_failures.effects import Effect, Measured
 from headwater.testing.silent_failures.entry import Decoy, Draw, Entry, Fault
+from headwater.testing.silent_failures.kinds import KINDS
 from headwater.testing.silent_failures.tiers import TIERS
 
 SEED = 7
 TIMED = 5
 """One in so many cases is judged once more on everything, to measure what that takes."""
+FEEDS = ("ingestion", "content")
+"""Groups of kinds that change what a feed sends, or keep it from coming."""
 PEOPLE = {"data": "dana", "ml": "milo"}
 
 
@@ -108,6 +111,7 @@ class Played:
         cpu: Seconds of processor time of the whole play.
         triage_cpu: Seconds of it for one full judgement of every incident.
         error: Why it could not be played to its end; empty when it could.
+        loud: How the code of a fault failed, of which a job reports; empty when it did not.
     """
 
     case: Planned
@@ -120,6 +124,7 @@ class Played:
     cpu: float = 0.0
     triage_cpu: float = 0.0
     error: str = ""
+    loud: str = ""
 
     def last(self) -> list[Told]:
         """What was said last of each incident, in the order in which they opened."""
@@ -249,9 +254,10 @@ def play(stage: Stage, case: Planned) -> Played:
                 window = calendar.shift(calendar.window(case.onset), place)
                 workspace.line.services.clock.move_to(window.end)
                 _plant(stage.entry, case, doors, draw, place, effect)
-                workspace.run(window.key)
+                report = workspace.run(window.key)
                 if world.broken is not None:
                     raise world.broken
+                played.loud = played.loud or _loud(stage.entry, case, report)
                 played.runs.append(window.key)
                 _listen(workspace, known, window.key, played)
                 effect.look(window.key)
@@ -306,6 +312,18 @@ def _begin(item: Fault | Decoy, who: str, doors: TeamDoors, draw: Draw) -> None:
     except Exception as error:
         told = f"{who} cannot be planted at {draw.onset}: {type(error).__name__}: {error}"
         raise UsageError(told, hint="its `plant` is the entry's own code: mend it") from error
+
+
+def _loud(entry: Entry, case: Planned, report: Mapping[str, Any]) -> str:
+    """Say how the code of a fault failed in a window; a feed that fails its job is told by that job."""
+    for fault in (fault_of(entry, name) for name in case.faults):
+        kind, _, name = fault.asset.rpartition("/")
+        asset = f"{name}_predictions" if kind.startswith("deployment:") else name
+        for item in report["failed"]:
+            if item["dataset"] == asset and item["state"] == "FAIL" and KINDS[fault.kind].group not in FEEDS:
+                told = (item["error"] or {}).get("message", "")
+                return f"fault `{fault.name}` is not silent in window {report['window']}: {told}"
+    return ""
 
 
 def fault_of(entry: Entry, name: str) -> Fault:

@@ -103,6 +103,15 @@ def test_whatever_else_a_change_of_a_feed_raises_is_told_of_its_fault_and_window
     assert f"fault `mine` cannot be planted at {ONSET}: ZeroDivisionError" in late.error
 
 
+def test_code_that_fails_is_not_silent(stage: Stage) -> None:
+    fault = replace(ENTRY.faults[1], plant=plant.filter_bug("basket", "orders", pl.col("amuont") < 8))
+    entry = replace(ENTRY, faults=(fault,))
+    played = play(replace(stage, entry=entry), case("basket_inner", windows=2))
+    assert not played.error and "fault `basket_inner` is not silent" in played.loud
+    assert ONSET in played.loud and "amuont" in played.loud
+    assert play(stage, case("basket_inner", windows=2)).loud == ""
+
+
 def test_a_feed_that_does_not_come_is_no_error_of_the_entry(stage: Stage) -> None:
     assert planted(stage, plant.late_partition("raw_orders")).error == ""
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from headwater.testing.silent_failures.cases import Planned, Size
+from headwater.testing.silent_failures.detectives import Scene
 from headwater.testing.silent_failures.effects import Effect
+from headwater.testing.silent_failures.kinds import KINDS
 from headwater.testing.silent_failures.playing import Past, Played, Told
 from headwater.testing.silent_failures.scoring import ece, interval, quiet_cases, score, summary
+from house.tree import ROOT
 from unit.testing.silent_failures.shop_entry import ENTRY
 
 RUNS = ["2024-01-11T20", "2024-01-11T21"]
@@ -126,3 +129,9 @@ def test_the_clean_past_is_cut_at_its_storms() -> None:
     assert [(case.case.role, case.case.onset, len(case.runs), len(case.told)) for case in cases] == [
         ("clean", "2024-01-11T17", 2, 0), ("storm", storm, 1, 1), ("clean", "2024-01-11T20", 7, 0),
     ]  # fmt: skip
+
+
+def test_the_guide_says_what_every_score_kind_and_field_is() -> None:
+    guide = (ROOT / "docs/guides/enter-silent-failures.md").read_text()
+    named = [*summary([]), *(kind.name for kind in KINDS.values()), *(field.name for field in fields(Scene))]
+    assert [name for name in named if f"`{name}`" not in guide and f"`{name}(" not in guide] == []
