@@ -17,7 +17,7 @@ from headwater.stats.profiling.summaries import Summary, summarise
 _SUMMARISED = 1_000_000
 """Rows from which the windows' metrics come from mergeable summaries: the same numbers, many times faster."""
 _UNIQUE = 0.99
-_WINDOWED = frozenset({"offset", "offset_wall", "min_hours", "mean_hours", "max_hours", "repeat_share"})
+_WINDOWED = frozenset({"offset", "offset_wall", "min_hours", "mean_hours", "max_hours", "repeat_share", "echo_share"})
 Metrics = Mapping[str, Mapping[str, float]]
 """Window key to metrics."""
 Fetch = Callable[[Sequence[Piece], int], list[tuple[Window, pl.DataFrame]]]

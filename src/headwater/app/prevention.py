@@ -13,7 +13,7 @@ from headwater.dataops.contracts import add_check
 from headwater.triage.incidents import Incident
 
 _STRUCTURAL = ("min_hours", "max_hours", "mean_hours", "key_match", "rows", "duplicate_share", "null_share",
-               "unseen_share", "repeat_share", "nan_share")  # fmt: skip
+               "unseen_share", "repeat_share", "echo_share", "nan_share")  # fmt: skip
 _MARGIN = 0.5
 """How far outside the accepted range a bad window must lie, and half of it the room the check leaves, in widths."""
 _WIDE = 1.5

@@ -23,6 +23,7 @@ DIRECTIONS = {
     "duplicate_share": _UP,
     "unseen_share": _UP,
     "repeat_share": _UP,
+    "echo_share": _UP,
     "key_match": _DOWN,
     "min_hours": _EITHER,
     "max_hours": _EITHER,
@@ -38,6 +39,7 @@ _MATERIAL = {
     "unseen_share": 0.1,
     "duplicate_share": 0.02,
     "repeat_share": 0.2,
+    "echo_share": 0.2,
 }
 """Change of a share that wakes somebody; below, it is a notice: real feeds have gaps of some hours now and then."""
 ROWS = 3.0  # a share must have moved by so many rows, so that one odd row of a small table is not even a notice

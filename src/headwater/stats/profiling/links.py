@@ -45,6 +45,9 @@ def flags(
 ) -> dict[str, pl.Series]:
     """Mark each row: is it a duplicate, was it there in the window before, does it find its parents?
 
+    ``repeat_share`` asks whether the window before has the row anywhere; ``echo_share`` tells how many of its values,
+    keys aside, stood in the same place there: an old delivery under new keys is known by its order.
+
     Rows are compared by a 64-bit hash, so that about one in 10^13 pairs of different rows counts as equal.
 
     Args:
@@ -56,7 +59,7 @@ def flags(
         parents: Parent tables by name.
 
     Returns:
-        Metric name to a boolean series in row order; null where it is not defined.
+        Metric name to a series in row order, boolean or a share; null where it is not defined.
     """
     found: dict[str, pl.Series] = {}
     schema = rows.schema
@@ -69,6 +72,9 @@ def flags(
     repeat = _repeats(rows, [name for name in columns if _lasting(name, schema[name])], at, previous)
     if repeat is not None:
         found["repeat_share"] = repeat
+    echo = _echoes(rows, [name for name in columns if _lasting(name, schema[name]) and name not in key], at, previous)
+    if echo is not None:
+        found["echo_share"] = echo
     for name, given in parents.items():
         match = _matches(rows, at, order, Parent(*given))
         if match is not None:
@@ -78,6 +84,25 @@ def flags(
 
 def _lasting(name: str, dtype: Any) -> bool:
     return not dtype.is_nested() and not dtype.is_temporal() and name.lower() not in _CALENDAR_WORDS
+
+
+def _echoes(rows: pl.DataFrame, names: list[str], at: Places, previous: pl.DataFrame | None) -> pl.Series | None:
+    before = rows.clear() if previous is None else previous
+    names = [name for name in names if before.schema.get(name) == rows.schema[name]]
+    if not names or not rows.height:
+        return None
+    places = np.concatenate([np.full(before.height, -1), at])  # rows come in the order of their windows
+    firsts = np.searchsorted(places, at - 1)
+    counts = np.searchsorted(places, at) - firsts
+    there = np.arange(len(at)) - (np.searchsorted(places, at) - before.height)
+    known = there < counts
+    index = np.where(known, firsts + there, 0)
+    same = np.zeros(len(at))
+    for name in names:
+        column = pl.concat([before[name], rows[name]])
+        same += (column.gather(index).eq_missing(rows[name])).to_numpy() & known
+    told = pl.Series(same / len(names))
+    return told if (counts > 0).all() else told.set(pl.Series(counts == 0), None)
 
 
 def _repeats(rows: pl.DataFrame, names: list[str], at: Places, previous: pl.DataFrame | None) -> pl.Series | None:

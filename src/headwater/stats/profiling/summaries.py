@@ -75,7 +75,7 @@ class Summary:
     ) -> dict[str, float]:
         """Return the numbers that monitors compare, under the names of `stats.profiling.profile.profile`.
 
-        Those that need rows side by side (``duplicate_share``, ``repeat_share``, ``key_match``, ``offset``) are not
+        Those that need rows side by side (``duplicate_share``, ``repeat_share``, ``echo_share``, ``key_match``, ``offset``) are not
         there, nor any that is not defined. Quantiles are interpolated in a cell; ``distinct`` beyond 4096 texts is an
         estimate.
 

@@ -6,6 +6,8 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headwater.core.windows import Calendar
 from headwater.stats.profiling.links import Parent
@@ -71,6 +73,38 @@ def test_a_replayed_feed_repeats_even_when_its_times_are_stamped_anew():
     fresh = again.with_columns(x=pl.Series([1.5, 9.0]))
     assert profile(fresh, window=DAYS.window("2013-07-02"), previous=old)["repeat_share"] == 0.5
     assert "repeat_share" not in profile(again, window=DAY)
+
+
+def test_an_old_delivery_under_new_keys_echoes_in_its_order():
+    random = np.random.default_rng(1)
+    old = pl.DataFrame({"id": range(200), "c": random.choice(["a", "b", "c"], 200), "x": random.integers(0, 9, 200)})
+    fresh = old.with_columns(pl.col("id") + 200, old["c"].shuffle(2), old["x"].shuffle(3))
+    again = old.with_columns(pl.col("id") + 200)
+    day = DAYS.window("2013-07-02")
+    assert profile(again, window=day, key=["id"], previous=old)["echo_share"] == 1.0
+    assert 0.1 < profile(fresh, window=day, key=["id"], previous=old)["echo_share"] < 0.35
+    assert profile(again.head(50), window=day, key=["id"], previous=old)["echo_share"] == 1.0
+    assert profile(again, window=day, key=["id"], previous=old.head(50))["echo_share"] == 0.25
+    assert "echo_share" not in profile(again, window=day, key=["id"])
+    assert "echo_share" not in profile(again.select("id"), window=day, key=["id"], previous=old)
+
+
+@given(sizes=st.lists(st.integers(0, 6), min_size=2, max_size=5), seed=st.integers(0, 99))
+def test_echoes_of_a_range_are_those_of_its_windows(sizes, seed):
+    random = np.random.default_rng(seed)
+    days = list(DAYS.between("2013-07-01", "2013-07-31"))[: len(sizes)]
+    frames = [
+        pl.DataFrame({"c": random.choice(["a", "b"], n), "x": random.choice([1.0, 2.0, None], n).tolist()},
+                     schema={"c": pl.String, "x": pl.Float64})
+        for n in sizes
+    ]  # fmt: skip
+    whole = profile_windows(
+        pl.concat(frame.with_columns(_window=pl.lit(day.key)) for frame, day in zip(frames, days, strict=True)),
+        windows=days,
+    )
+    for place in range(1, len(days)):
+        alone = profile(frames[place], window=days[place], previous=frames[place - 1])
+        assert whole[days[place].key].get("echo_share") == pytest.approx(alone.get("echo_share"))
 
 
 def test_key_match_counts_rows_that_find_their_parent():
