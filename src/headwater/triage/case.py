@@ -95,6 +95,7 @@ class Case:
         successions: The release that serves each model and what it succeeded, while it is on trial.
         unfit: Says why an asset must not go back to a mechanism; empty when it may.
         trusted: Tells whether the labels of a model's window may be read: no incident has frozen them.
+        rows: Whether stored rows may be looked at.
     """
 
     incident: str
@@ -120,6 +121,7 @@ class Case:
     successions: Mapping[str, Succession] = field(default_factory=dict)
     unfit: Callable[[str, Mechanism], str] = lambda asset, mechanism: ""
     trusted: Callable[[Model, str], bool] = lambda model, key: True
+    rows: bool = True
 
     @property
     def assets(self) -> Mapping[str, Asset]:
@@ -185,4 +187,5 @@ def unreplayed(case: Case, *, changes: bool) -> Case:
         outcomes={name: item.out_of_sight() for name, item in case.outcomes.items()},
         changes=case.changes if changes else {},
         failed={name: item._replace(changed=item.changed and changes) for name, item in case.failed.items()},
+        rows=False,
     )

@@ -18,6 +18,8 @@ from headwater.triage.case import Case, Diagnosed
 from headwater.triage.mechanism import MATERIAL, impact
 from headwater.triage.replay import Plan
 
+AGAIN = 0.9
+"""Share of values that stood in the same place of the window before, from which an old delivery came again."""
 APPROVED_FACTOR = 2.5
 """A release may move predictions this many times its approved displacement before it is a suspect."""
 
@@ -239,10 +241,11 @@ def source(case: Case, name: str) -> Weighed:
         )  # fmt: skip
     structural = [finding for finding in findings if finding.severity == "alarm" and not case.burst(finding)]
     if structural:
-        worst = max(structural, key=lambda finding: finding.score)
+        again = [item for item in structural if item.metric == "echo_share" and (item.value or 0.0) >= AGAIN]
+        worst = max(again or structural, key=lambda finding: finding.score)
         return Weighed(
             name,
-            f"abnormal_{worst.metric.split('.')[0]}",
+            "frozen" if again else f"abnormal_{worst.metric.split('.')[0]}",
             0.5 + min(2.0, math.log(max(1.0, worst.score))),
             False,
             worst.detail or f"{worst.metric} is out of its band",

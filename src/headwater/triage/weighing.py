@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from headwater.triage.case import Case
+from headwater.triage.copies import copies, instead
 from headwater.triage.observed import observed
 from headwater.triage.refuted import refuted
 from headwater.triage.releases import against_predecessors
@@ -72,12 +73,19 @@ def _by_elimination(case: Case, found: list[Weighed]) -> list[Weighed]:
     """
     if not case.broken:
         return found
-    votes = _votes(case, found)
+    twice = copies(case, _origins)
+    votes = _votes(case, found, instead(twice))
     total = sum(votes.values())
     result = []
     for item in found:
         share = votes.get(item.asset, 0.0) / total if total else 0.0
-        if item.kind != "source" or not share:
+        if item.asset in twice and item.kind == "source" and item.repair is None:
+            told = twice[item.asset]
+            result.append(
+                replace(item, fault="duplicate_load", weight=COPIED, exonerated=False, reason=told.text,
+                        numbers={**item.numbers, "copied": told.share}, since=told.since, proof=None)
+            )  # fmt: skip
+        elif item.kind != "source" or not share:
             result.append(item)
         elif item.exonerated and share >= MAJORITY:
             reason = f"its own table looks in order, but {share:.0%} of what is wrong downstream came in by it"
@@ -91,18 +99,22 @@ def _by_elimination(case: Case, found: list[Weighed]) -> list[Weighed]:
 
 
 MAJORITY = 0.6
+COPIED = 4.0
+"""Weight of rows that came twice."""
 FAR = 5.0
 """Exceedance of a source's own values beyond which rows that find no partner are rather its own than lost elsewhere."""
 _POINTING = ("structure", "schema", "labels", "contract")
 
 
-def _votes(case: Case, found: Sequence[Weighed]) -> dict[str, float]:
+def _votes(case: Case, found: Sequence[Weighed], meant: Mapping[str, str]) -> dict[str, float]:
+    """Count what points at each source; of one that only seems to have lost rows, at the one that is ``meant``."""
     votes: dict[str, float] = {}
     for finding in case.findings:
         asset = case.named.get(finding.subject)
         if asset is None or finding.severity != "alarm" or finding.monitor not in _POINTING or case.burst(finding):
             continue
         sources = _odd_partners(case, asset, _origins(case, asset, finding.metric), found)
+        sources = {meant.get(origin, origin) for origin in sources}
         for origin in sources:
             votes[origin] = votes.get(origin, 0.0) + 1.0 / len(sources)
     return votes
