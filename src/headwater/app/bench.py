@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import tempfile
+import threading
 import time as machine
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -34,6 +35,7 @@ from headwater.triage.verdict import judge
 BESIDE = ("data", "../shared/data")
 """Folders, seen from the present one, in which the data is looked for when nobody says where it is."""
 CHUNK = 4
+_FOLDER = "silent-failures-"
 Say = Callable[[str, float], None]
 """``say(text, share)``: how far it has come."""
 
@@ -114,7 +116,8 @@ def silent_failures(
         if len({entry.name for entry in entries.values()}) < len(entries):
             raise UsageError("two of the pipelines have the same name", hint="names tell tables apart")
         planned = {name: cases.plan(entry, size, seed) for name, entry in entries.items()}
-        with tempfile.TemporaryDirectory(prefix="silent-failures-", dir=_fast()) as folder:
+        _sweep(place := Path(_fast() or tempfile.gettempdir()))
+        with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-", dir=place) as folder:
             played = _play_all(planned, size, Path(folder), workers, tuple(detectives), say)
         scored = [
             scoring.score(entries[name], one, tier, assets)
@@ -192,6 +195,35 @@ def _fast() -> str | None:
     return str(shared) if shared.is_dir() and shutil.disk_usage(shared).free > 4e9 else None
 
 
+def _sweep(place: Path) -> None:
+    """Remove what runs left that were killed."""
+    for folder in place.glob(f"{_FOLDER}*-*"):
+        owner = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        if owner.isdigit() and not _alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _follow(parent: int) -> None:
+    """End this process soon after the one that started it, however that ended."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            machine.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _play_all(
     planned: Mapping[str, Sequence[cases.Planned]],
     size: cases.Size,
@@ -205,7 +237,7 @@ def _play_all(
     done = 0
     found: dict[str, tuple[list[Played], int]] = {}
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow, initargs=(os.getpid(),)) as pool:
         running: dict[Future[Any], tuple[str, Sequence[cases.Planned] | None]] = {
             pool.submit(_live, name, size, str(folder)): (name, None) for name in planned
         }

@@ -54,3 +54,52 @@ def test_without_its_data_a_pipeline_is_passed_over_unless_asked_for(tmp_path: P
 def test_every_pipeline_that_comes_along_has_its_place() -> None:
     assert {"flights", "hotel", "taxi", "wide100"} <= set(pipelines.NAMES)
     assert tables([]) == {}
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    import os
+    import subprocess
+    import sys
+
+    from headwater.app import bench
+
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    names = [f"silent-failures-{gone.pid}-a", f"silent-failures-{os.getpid()}-b", "silent-failures-c", "other-1-d"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    bench._sweep(tmp_path)
+    assert {item.name for item in tmp_path.iterdir()} == set(names[1:])
+
+
+def test_a_worker_ends_when_what_started_it_was_killed() -> None:
+    import os
+    import subprocess
+    import sys
+    import time
+
+    code = """
+import os, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from headwater.app.bench import _follow
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_follow, initargs=(os.getpid(),))
+    print(pool.submit(os.getpid).result(), flush=True)
+    time.sleep(600)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    os.kill(worker, 0)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    for _ in range(200):
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.kill(worker, 9)
+    raise AssertionError("the worker lived on")
