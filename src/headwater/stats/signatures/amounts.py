@@ -17,6 +17,7 @@ from headwater.stats.signatures.vocabulary import UNSEEN, Vocabulary
 
 _OWN = (*measures.QUANTILE_METRICS, *measures.LOG_METRICS, "negative", "zero")
 _STRONG, _FAR, _NEARLY = 3.0, 8.0, 1.8
+_UNEXPLAINED = 0.05
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _unit(case: Case, chosen: list[Factor]) -> Candidate:
         tolerance=tolerance,
         demand=_FAR if any(one.scale == 1 for one in chosen) else 2.0 if plain_evidence and not tolerance else _STRONG,
         amounts=True,
-        mute=frozenset({"unseen"}) if loose else frozenset(),
+        mute=frozenset({"unseen", "dtype"} if loose else {"dtype"}),
         cost=sum(factor.free for factor in chosen),
     )
 
@@ -164,7 +165,10 @@ def _ranked(case: Case, column: str, values: Floats, found: list[Factor]) -> lis
         if (ratio >= 2 * _NEARLY or finer) and not vocabulary.coded:
             # Digits may have been lost on the way: then known values are near, not equal.
             lossy = True
-            ratio = _unseen_ratio(case, name, vocabulary.near(repaired, _tolerance(values, factor.scale)))
+            tolerance = _tolerance(values, factor.scale)
+            if finer and _off_grid(repaired, case.reference.decimals[column], tolerance) > _UNEXPLAINED:
+                continue
+            ratio = _unseen_ratio(case, name, vocabulary.near(repaired, tolerance))
         if ratio < max(2 * _NEARLY, 0.35 * case.r(name)):
             one = Factor(column, factor.scale, factor.shift, factor.text, factor.worst, lossy, factor.free)
             ranked.append((lossy, factor.free, round(ratio, 1), factor.worst, one))
@@ -175,6 +179,15 @@ def _ranked(case: Case, column: str, values: Floats, found: list[Factor]) -> lis
 def _unseen_ratio(case: Case, name: str, codes: np.ndarray) -> float:
     given = codes[codes >= UNSEEN]
     return case.ratio(name, float((given == UNSEEN).mean()) if len(given) else 0.0)
+
+
+def _off_grid(values: Floats, places: int, tolerance: float) -> float:
+    """Return the share of values that rounding moves further than the digits lost on the way explain."""
+    given = values[np.isfinite(values)]
+    if places >= 9 or not len(given):
+        return 0.0
+    reach = 1.001 * tolerance + 1e-6 * np.maximum(1.0, np.abs(given))
+    return float((np.abs(given - np.round(given, places)) > reach).mean())
 
 
 def _tolerance(values: Floats, scale: float) -> float:
@@ -195,7 +208,7 @@ def _estimated(case: Case, column: str, given: Floats) -> list[tuple[float, floa
     common = values[np.argsort(-counts)[:10]]
     ratios = [k / c for k in known for c in common if c and k]
     sizes = (case.usual(f"log50:{column}"), case.value(f"log50:{column}"))
-    middle = 10 ** (sizes[0] - sizes[1]) if all(np.isfinite(sizes)) else 0.0
+    middle = 10 ** (sizes[0] - sizes[1]) if abs(sizes[0] - sizes[1]) < 300 else 0.0
     near = {float(f"{one:.9g}") for one in ratios if middle and 0.4 < one / middle < 2.5 and abs(one - 1) > 0.005}
     thin = given[:: max(1, len(given) // 200)]
     scored = sorted((float((vocabulary.near(thin * one, 0.0) == UNSEEN).mean()), one) for one in near)

@@ -14,6 +14,7 @@ import polars as pl
 
 from headwater.core.errors import DataError, UnknownName
 from headwater.stats.signatures.reference import Reference
+from headwater.stats.signatures.rows import hit_rows
 from headwater.stats.signatures.texts import canonical_form, parse
 from headwater.stats.signatures.views import hours, kind_of, numbers, texts, whole
 
@@ -81,17 +82,17 @@ def apply(repair: Repair, frame: pl.DataFrame, reference: Reference) -> pl.DataF
 
 
 def _affine(parameters: Mapping[str, Any], frame: pl.DataFrame, reference: Reference) -> pl.DataFrame:
-    """Multiply and shift numeric columns, on all rows or where another column has a value."""
+    """Multiply and shift numeric columns, on all rows or on those that a rule picks (see `rows.hit_rows`)."""
     columns = []
+    where = parameters.get("where")
     for name, factor in parameters["columns"].items():
         value = pl.col(name).cast(pl.Float64) * float(factor["scale"]) + float(factor["shift"])
         places = reference.decimals.get(name, 9)
         # Otherwise undo only the last bits that the arithmetic added, so that 45.0 is 45.0 again.
         value = value.round(places) if factor.get("round") and places <= 8 else value.round_sig_figs(12)
-        where = parameters.get("where")
         if where:
             value = (
-                pl.when(pl.col(where["column"]).cast(pl.String) == where["value"]).then(value).otherwise(pl.col(name))
+                pl.when(pl.Series(hit_rows(where, name, factor, frame, reference))).then(value).otherwise(pl.col(name))
             )
         columns.append(value.alias(name))
     return _settled(frame.with_columns(columns), parameters["columns"], reference)

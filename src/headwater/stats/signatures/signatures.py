@@ -23,6 +23,7 @@ from headwater.stats.signatures.nulls import propose_nulls
 from headwater.stats.signatures.offsets import propose_offsets
 from headwater.stats.signatures.reference import Reference, Score
 from headwater.stats.signatures.repairs import Repair
+from headwater.stats.signatures.shares import propose_shares
 from headwater.stats.signatures.stand_ins import propose_stand_ins
 from headwater.stats.signatures.structures import (
     propose_copies,
@@ -109,11 +110,14 @@ def diagnose(
         UsageError: The reference was built for another key or time column.
     """
     _agree(reference, key, time, snapshot)
-    case = Case.of(frame, window, reference)
-    if not case.abnormal:
-        return []
-    outcomes = (case.try_out(candidate) for candidate in _candidates(case))
-    fired = [outcome for outcome in outcomes if outcome is not None and outcome.fires]
+    # Numbers may be endless or near it.
+    with np.errstate(all="ignore"):
+        case = Case.of(frame, window, reference)
+        if not case.abnormal:
+            return []
+        fired = _fired(case, _candidates(case))
+        explained = {name for outcome in fired for name in outcome.mended}
+        fired += _fired(case, propose_shares(case, frozenset(case.abnormal) - explained))
     fired.sort(key=lambda one: (-round(_confidence(case, one), 3), one.rest))
     return _occam([_diagnosis(case, outcome) for outcome in fired])
 
@@ -131,6 +135,11 @@ def _agree(reference: Reference, key: Sequence[str] | None, time: str | None, sn
 def _candidates(case: Case) -> Iterator[Candidate]:
     for propose in _PROPOSERS:
         yield from propose(case)
+
+
+def _fired(case: Case, candidates: Iterator[Candidate]) -> list[Outcome]:
+    outcomes = (case.try_out(candidate) for candidate in candidates)
+    return [outcome for outcome in outcomes if outcome is not None and outcome.fires]
 
 
 def _diagnosis(case: Case, outcome: Outcome) -> Diagnosis:
