@@ -12,12 +12,12 @@ from headwater.stats.signatures import measures
 from headwater.stats.signatures.cases import NORMAL, Candidate, Case
 from headwater.stats.signatures.repairs import Repair
 from headwater.stats.signatures.units import CONVERSIONS
-from headwater.stats.signatures.views import Floats
+from headwater.stats.signatures.views import Floats, numbers
 from headwater.stats.signatures.vocabulary import UNSEEN, Vocabulary
 
 _OWN = (*measures.QUANTILE_METRICS, *measures.LOG_METRICS, "negative", "zero")
 _STRONG, _FAR, _NEARLY = 3.0, 8.0, 1.8
-_UNEXPLAINED = 0.05
+_UNEXPLAINED, _PARTLY = 0.05, 0.2
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,8 @@ def _ranked(case: Case, column: str, values: Floats, found: list[Factor]) -> lis
     name = f"unseen:{column}"
     ranked = []
     for factor in found:
+        if case.odd(column, "fine") and _too_plain(case, column, values, factor):
+            continue
         repaired = values * factor.scale + factor.shift
         lossy = False
         ratio = _unseen_ratio(case, name, vocabulary.near(repaired, 0.0))
@@ -179,6 +181,16 @@ def _ranked(case: Case, column: str, values: Floats, found: list[Factor]) -> lis
 def _unseen_ratio(case: Case, name: str, codes: np.ndarray) -> float:
     given = codes[codes >= UNSEEN]
     return case.ratio(name, float((given == UNSEEN).mean()) if len(given) else 0.0)
+
+
+def _too_plain(case: Case, column: str, values: Floats, factor: Factor) -> bool:
+    """Tell whether far more values have no digits too many than if all had been converted: then only some were."""
+    frame, places = case.reference.frames[-1], case.reference.decimals[column]
+    if places >= 9 or column not in frame.columns:
+        return False
+    usual = numbers(frame.get_column(column))
+    converted = (usual - factor.shift) / factor.scale
+    return _off_grid(values, places, 0.0) < _off_grid(converted, places, 0.0) - _PARTLY
 
 
 def _off_grid(values: Floats, places: int, tolerance: float) -> float:
