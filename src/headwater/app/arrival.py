@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
 
@@ -16,6 +17,10 @@ from headwater.triage.case import Diagnosed
 
 REFERENCE_WINDOWS = 28
 """How many accepted windows before an incident say what is normal for a source."""
+SURE = 0.5
+"""Confidence at which a signature is a finding by itself, if it is `telling`. One that cannot be undone (a table that
+came in part, say) looks too much like a holiday: it needs an alarm beside it."""
+_SPECIFIC = ("unit",)  # looks like nothing else, also where nobody can tell which rows were hit
 RENEWED = 7
 """What is normal is learned anew every so many windows: learning costs half a second for a thousand rows a window."""
 
@@ -33,7 +38,7 @@ def reference(line: Line, asset: str, before: str, *, newest: bool = True) -> Re
             return None
     if not newest:
         keys = keys[: len(keys) - len(keys) % RENEWED] or keys
-    keys = keys[-REFERENCE_WINDOWS:]
+    keys = _unsigned(line, asset, keys[-REFERENCE_WINDOWS:])
     learned = next((one for one in line.references[asset] if one[0] == keys), None)
     if learned is None:
         frames = [(line.calendar.window(key), line.services.tables.read(asset, [key])) for key in keys]
@@ -44,6 +49,19 @@ def reference(line: Line, asset: str, before: str, *, newest: bool = True) -> Re
         learned = (keys, found)
         line.references[asset] = [learned, *line.references[asset][:1]]  # one for screening, one for a standing repair
     return learned[1]
+
+
+def telling(values: Mapping[str, Any]) -> bool:
+    """Tell whether a signature speaks by itself: undoing it restores normality, or nothing else looks like it."""
+    return bool(values["invertible"]) or values["fault"] in _SPECIFIC
+
+
+def _unsigned(line: Line, asset: str, keys: list[str]) -> list[str]:
+    """Leave out windows that carry a signature: a fault that comes and goes must not become what is normal."""
+    fired = line.state.evidence[("signature", line.ref(asset))]
+    signed = {key for key, item in fired.items() if item.values["confidence"] >= SURE and telling(item.values)}
+    kept = [key for key in keys if key not in signed]
+    return kept if 2 * len(kept) >= len(keys) else keys
 
 
 def normal_keys(line: Line, asset: Asset, before: str) -> list[str]:

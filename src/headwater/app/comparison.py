@@ -8,10 +8,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from headwater.app.arrival import SURE
 from headwater.app.engine_pieces import laid_in_engine
 from headwater.app.frames import Progress, as_frame, pick
 from headwater.app.holidays import days_of
-from headwater.app.judging import SURE
 from headwater.app.measuring import Laid, Metrics, measure
 from headwater.app.pieces import Cut, Piece, cut, sample
 from headwater.app.profiles import checked_key, reading

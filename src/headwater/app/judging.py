@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from headwater.app.approving import explained
-from headwater.app.arrival import diagnosis
+from headwater.app.arrival import SURE, diagnosis, telling
 from headwater.app.filling import provisional
 from headwater.app.frozen import Frozen
 from headwater.app.inputs import REACH
@@ -31,10 +31,6 @@ from headwater.triage.incidents import Incident, move, opening
 from headwater.triage.mechanism import HARM_WINDOWS, harm
 from headwater.triage.replay import Replay
 from headwater.triage.verdict import CERTAIN, judge
-
-SURE = 0.5
-"""Confidence at which a signature is a finding by itself, if undoing it restores normality. One that cannot be undone
-(a table that came in part, say) looks too much like a holiday: it needs an alarm beside it."""
 
 
 def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tuple[list[Evidence], list[Finding]]:
@@ -59,7 +55,7 @@ def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tu
         if made is None:
             continue
         evidence.append(made)
-        if made.values["confidence"] >= SURE and (made.values["invertible"] or pressing):
+        if made.values["confidence"] >= SURE and (telling(made.values) or pressing):
             extra.append(signature_finding(made))
     return evidence, extra
 
@@ -68,6 +64,15 @@ def signature(line: Line, asset: str, key: str, since: str, *, newest: bool) -> 
     """Diagnose one window of a source as evidence; None when no signature fires."""
     found = diagnosis(line, asset, key, since, newest=newest)
     return None if found is None else _signature(line, asset, key, found.values(since, newest))
+
+
+def _signed(line: Line, asset: str, key: str, since: str) -> tuple[Diagnosed, Evidence] | None:
+    """Diagnose a window of an incident; the last windows before may be hit as well, so they are left out if need be."""
+    for newest in (True, False):
+        found = diagnosis(line, asset, key, since, newest=newest)
+        if found is not None:
+            return found, _signature(line, asset, key, found.values(since, newest))
+    return None
 
 
 def _signature(line: Line, asset: str, key: str, values: Mapping[str, Any]) -> Evidence:
@@ -283,11 +288,11 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None, 
                 first = Failed(key, arrival.values["error"], bool(arrival.values["changed"]), arrival.id)
                 failed.setdefault(name, first)
             if key in line.state.evidence[("signature", line.ref(name))]:
-                again = diagnosis(line, name, key, keys[0])
+                again = _signed(line, name, key, keys[0])
                 if again is not None:
-                    signed = _signature(line, name, key, again.values(keys[0], True))
+                    found, signed = again
                     keep(signed)
-                    diagnosed_at[(name, key)] = replace(again, evidence=signed.id)
+                    diagnosed_at[(name, key)] = replace(found, evidence=signed.id)
             told = [
                 item for item in line.state.findings.get(key, ())
                 if item.subject in (line.ref(name), line.blame(name)) and item not in findings
