@@ -10,6 +10,7 @@ from headwater.app.arrival import diagnosed, mend, reference
 from headwater.app.workspace import Workspace
 from headwater.core.clock import SimulatedClock
 from headwater.core.project import Project
+from headwater.core.records import Evidence
 
 FAULTY = "2013-08-01"
 
@@ -70,6 +71,41 @@ def test_an_empty_day_is_left_alone(summer):
     window = made.line.calendar.window(FAULTY)
     nothing = hours(window.start, 71, 83).clear()
     assert mend(made.line, "raw_weather", nothing, repair, window).equals(nothing)
+
+
+def signed(line, days, **values):
+    told = {"confidence": 0.9, "invertible": True, "fault": "unit", **values}
+    subject, time = line.ref("raw_weather"), line.services.clock.now()
+    return {day: Evidence(type="signature", subject=subject, window=day, values=told, time=time) for day in days}
+
+
+@pytest.mark.parametrize(
+    ("values", "left"),
+    [
+        ({}, 26),
+        ({"invertible": False}, 26),
+        ({"invertible": False, "fault": "truncated"}, 28),  # a holiday looks like that
+        ({"confidence": 0.3}, 28),
+    ],
+)
+def test_windows_that_carry_a_signature_are_not_what_is_normal(summer, values, left):
+    line = summer[0].line
+    place = line.state.evidence[("signature", line.ref("raw_weather"))]
+    place.update(signed(line, ["2013-07-20", "2013-07-22"], **values))
+    try:
+        assert len(reference(line, "raw_weather", FAULTY).frames) == left
+    finally:
+        place.clear()
+
+
+def test_what_carries_a_signature_most_of_the_time_is_normal(summer):
+    line = summer[0].line
+    place = line.state.evidence[("signature", line.ref("raw_weather"))]
+    place.update(signed(line, [f"2013-07-{day:02}" for day in range(10, 30)]))
+    try:
+        assert len(reference(line, "raw_weather", FAULTY).frames) == 28
+    finally:
+        place.clear()
 
 
 def test_a_missing_column_is_a_fault_where_somebody_reads_it(tmp_path):
