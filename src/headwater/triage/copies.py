@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import polars as pl
 
@@ -16,6 +17,7 @@ _FEWEST = 10
 _BEFORE = 7  # earlier windows in which a key was never there twice
 _IDS = 0.9
 Origins = Callable[[Case, str, str], set[str]]
+Twice = Callable[[str, str], float]
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,14 @@ def copies(case: Case, origins: Origins) -> dict[str, Copies]:
     if not case.rows:
         return {}
     seen: list[Copies] = []
+    twice = cache(partial(_twice, case))  # earlier windows of a source are asked about for each window of an alarm
     for finding in case.findings:
         asset = case.named.get(finding.subject)
         if asset is None or finding.severity != "alarm" or finding.monitor != "structure":
             continue
         kind, _, parent = finding.metric.partition(".")
         if kind == "duplicate_share":
-            seen += _by_key(case, asset, finding.window)
+            seen += _by_key(case, asset, finding.window, twice)
         elif kind == "key_match" and parent in case.assets[asset].parents:
             seen += _by_content(case, asset, parent, finding.window, origins)
     found: dict[str, Copies] = {}
@@ -67,28 +70,28 @@ def copies(case: Case, origins: Origins) -> dict[str, Copies]:
     return found
 
 
-def _by_key(case: Case, asset: str, key: str) -> list[Copies]:
-    """Follow a key that is there twice up to the source that brought it twice."""
+def _by_key(case: Case, asset: str, key: str, twice: Twice) -> list[Copies]:
+    """Follow a key that is there twice up to the source that brought it twice; of several, to the one with most."""
     left, seen = [asset], {asset}
+    found: list[Copies] = []
     while left:
         name = left.pop(0)
         made = case.assets[name]
-        if not made.reads:
-            told = _doubled(case, name, key)
-            return [] if told is None else [told]
+        if not made.reads and (told := _doubled(case, name, key, twice)) is not None:
+            found.append(told)
         for parent in made.parents:
-            if parent not in seen and _twice(case, parent, key):
+            if parent not in seen and twice(parent, key):
                 seen.add(parent)
                 left.append(parent)
-    return []
+    return sorted(found, key=lambda told: -told.share)[:1]
 
 
-def _doubled(case: Case, source: str, key: str) -> Copies | None:
-    share = _twice(case, source, key)
+def _doubled(case: Case, source: str, key: str, twice: Twice) -> Copies | None:
+    share = twice(source, key)
     calendar = case.replay.calendar
     earlier = [calendar.shift(calendar.window(case.keys(source)[0]), -back).key for back in range(1, _BEFORE + 1)]
     known = [item for item in earlier if case.replay.observed(source, item) is not None]
-    if not share or not known or any(_twice(case, source, item) for item in known):
+    if not share or not known or any(twice(source, item) for item in known):
         return None
     names = ", ".join(f"`{name}`" for name in case.assets[source].key)
     text = (
@@ -98,11 +101,12 @@ def _doubled(case: Case, source: str, key: str) -> Copies | None:
 
 
 def _twice(case: Case, name: str, key: str) -> float:
-    """Return the share of rows whose key came before in the same window."""
+    """Return the share of rows whose key came before in the same window; a key that is not given is none."""
     frame, columns = case.replay.observed(name, key), list(case.assets[name].key)
     if frame is None or not frame.height or not columns or not set(columns) <= set(frame.columns):
         return 0.0
-    return 1.0 - frame.select(columns).n_unique() / frame.height
+    given = frame.select(columns).drop_nulls()
+    return (given.height - given.n_unique()) / frame.height
 
 
 def _by_content(case: Case, asset: str, parent: str, key: str, origins: Origins) -> list[Copies]:

@@ -119,6 +119,43 @@ def test_a_key_that_always_came_twice_is_nobodys_fault():
     assert copies(case, _origins) == {}
 
 
+@pytest.mark.parametrize(("orders", "rates", "blamed"), [(20, 1, "raw_orders"), (1, 20, "raw_rates")])
+def test_of_two_sources_whose_keys_came_twice_the_one_with_more_is_followed(orders, rates, blamed):
+    inn = Inn(
+        orders=lambda rows: pl.concat([rows, rows.head(orders)]), rates=lambda rows: pl.concat([rows, rows.head(rates)])
+    )
+    assert list(copies(inn.case(finding("stays", metric="duplicate_share", number=4)), _origins)) == [blamed]
+
+
+def test_a_source_that_always_has_keys_twice_hides_no_other():
+    inn = Inn(orders=lambda rows: pl.concat([rows, rows.head(20)]))
+    for number in range(6):
+        key = day(number)
+        guests = inn.tables.read("raw_guests", [key])
+        inn.tables.write("raw_guests", {key: pl.concat([guests, guests.head(1)])}, run_id="always")
+    case = inn.case(finding("stays", metric="duplicate_share", number=4))
+    assert list(copies(case, _origins)) == ["raw_orders"]
+
+
+def test_keys_that_are_not_given_did_not_come_twice():
+    def emptied(rows):
+        return rows.with_columns(id=pl.when(pl.int_range(pl.len()) % 5 > 0).then("id"))
+
+    case = Inn(orders=emptied).case(finding("stays", metric="duplicate_share", number=4, score=9.0))
+    assert copies(case, _origins) == {}
+
+
+def test_each_window_of_a_source_is_read_for_its_keys_once(monkeypatch):
+    asked = []
+    honest = pl.DataFrame.n_unique
+    monkeypatch.setattr(pl.DataFrame, "n_unique", lambda frame: asked.append(frame.height) or honest(frame))
+    case = Inn(guests=lambda rows: pl.concat([rows, rows.head(1)])).case(
+        *(finding("stays", metric="duplicate_share", number=number) for number in (4, 5))
+    )
+    assert list(copies(case, _origins)) == ["raw_guests"]
+    assert len([rows for rows in asked if rows in (3, 4)]) == 6  # two windows of the incident, and four before it
+
+
 def test_without_rows_nothing_is_said():
     case = Inn(orders=under_new_keys).case(unmatched())
     assert copies(unreplayed(case, changes=True), _origins) == {}
