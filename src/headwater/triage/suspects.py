@@ -20,6 +20,7 @@ from headwater.triage.replay import Plan
 
 AGAIN = 0.9
 """Share of values that stood in the same place of the window before, from which an old delivery came again."""
+_EMPTIED = ("null_share", "nan_share", "max", "distinct")  # a column that holds nothing, or one value, echoes as well
 APPROVED_FACTOR = 2.5
 """A release may move predictions this many times its approved displacement before it is a suspect."""
 
@@ -242,6 +243,8 @@ def source(case: Case, name: str) -> Weighed:
     structural = [finding for finding in findings if finding.severity == "alarm" and not case.burst(finding)]
     if structural:
         again = [item for item in structural if item.metric == "echo_share" and (item.value or 0.0) >= AGAIN]
+        if any(item.metric.split(".")[0] in _EMPTIED for item in structural):
+            again, structural = [], [item for item in structural if item.metric != "echo_share"]
         worst = max(again or structural, key=lambda finding: finding.score)
         return Weighed(
             name,
