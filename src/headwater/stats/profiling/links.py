@@ -88,7 +88,7 @@ def _lasting(name: str, dtype: Any) -> bool:
 
 def _echoes(rows: pl.DataFrame, names: list[str], at: Places, previous: pl.DataFrame | None) -> pl.Series | None:
     before = rows.clear() if previous is None else previous
-    names = [name for name in names if before.schema.get(name) == rows.schema[name]]
+    names = [name for name in names if before.schema.get(name) == rows.schema[name] != pl.Object]
     if not names or not rows.height:
         return None
     places = np.concatenate([np.full(before.height, -1), at])  # rows come in the order of their windows

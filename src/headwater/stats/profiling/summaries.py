@@ -75,9 +75,9 @@ class Summary:
     ) -> dict[str, float]:
         """Return the numbers that monitors compare, under the names of `stats.profiling.profile.profile`.
 
-        Those that need rows side by side (``duplicate_share``, ``repeat_share``, ``echo_share``, ``key_match``, ``offset``) are not
-        there, nor any that is not defined. Quantiles are interpolated in a cell; ``distinct`` beyond 4096 texts is an
-        estimate.
+        Those that need rows side by side (``duplicate_share``, ``repeat_share``, ``echo_share``, ``key_match``,
+        ``offset``) are not there, nor any that is not defined. Quantiles are interpolated in a cell; ``distinct``
+        beyond 4096 texts is an estimate.
 
         Args:
             window: What times are measured against, in hours from its start; without it they have no metrics.

@@ -89,6 +89,12 @@ def test_an_old_delivery_under_new_keys_echoes_in_its_order():
     assert "echo_share" not in profile(again.select("id"), window=day, key=["id"], previous=old)
 
 
+def test_columns_of_objects_echo_nothing():
+    frame = pl.DataFrame({"o": pl.Series([object(), object()], dtype=pl.Object), "x": [1, 2]})
+    assert profile(frame, window=DAY, previous=frame)["echo_share"] == 1.0
+    assert profile(frame, window=DAY)["rows"] == 2.0
+
+
 @given(sizes=st.lists(st.integers(0, 6), min_size=2, max_size=5), seed=st.integers(0, 99))
 def test_echoes_of_a_range_are_those_of_its_windows(sizes, seed):
     random = np.random.default_rng(seed)
