@@ -19,7 +19,7 @@ from headwater.stats.signatures.mixtures import sparsest, unlike
 from headwater.stats.signatures.rows import expected_values, hit_rows, strangeness
 from headwater.stats.signatures.separators import separators
 from headwater.stats.signatures.units import CONVERSIONS, Conversion
-from headwater.stats.signatures.views import Bools, Floats, numbers
+from headwater.stats.signatures.views import Bools, Floats, numbers, thinned
 
 LEAST, SHARE = 20, 0.04
 """Values below which a share of them says nothing, and the least share that is looked for."""
@@ -69,7 +69,7 @@ class Column:
     @cached_property
     def frame(self) -> pl.DataFrame:
         """The rows of the frame, thinned evenly where there are many."""
-        return self.case.view.frame.gather_every(max(1, self.case.view.height // _ROWS))
+        return thinned(self.case.view.frame, _ROWS)
 
     @cached_property
     def numbers(self) -> Floats:
@@ -94,8 +94,7 @@ class Column:
         parts = []
         for frame, window in zip(reference.frames, reference.windows, strict=True):
             if self.name in frame.columns:
-                some = frame.gather_every(max(1, frame.height // _SAMPLE))
-                parts.append(reference.view(some, window).frame)
+                parts.append(reference.view(thinned(frame, _SAMPLE), window).frame)
         parts = [part for part in parts if self.name in part.columns]
         owner = np.repeat(np.arange(len(parts)), [part.height for part in parts])
         return (pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame()), owner

@@ -11,7 +11,7 @@ import polars as pl
 from headwater.stats.signatures.cases import Case
 from headwater.stats.signatures.categories import coded_columns
 from headwater.stats.signatures.units import CONVERSIONS
-from headwater.stats.signatures.views import Floats
+from headwater.stats.signatures.views import Floats, thinned
 
 _VALUES = 60
 _RECENT, _SAMPLE, _LEAST = 14, 1500, 5
@@ -59,8 +59,7 @@ def _medians(case: Case, column: str, by: str) -> tuple[list[str], Floats, Float
             some = frame.select(
                 pl.col(column).cast(pl.Float64, strict=False).alias("value"), pl.col(by).cast(pl.String).alias("group")
             )
-            some = some.gather_every(max(1, frame.height // _SAMPLE))
-            parts.append(some.with_columns(pl.lit(place).alias("window")))
+            parts.append(thinned(some, _SAMPLE).with_columns(pl.lit(place).alias("window")))
     rows = pl.concat(parts).drop_nulls().filter(pl.col("value").is_finite())
     grouped = rows.group_by("window", "group").agg(pl.col("value").median(), pl.len().alias("rows"))
     grouped = grouped.filter(pl.col("rows") >= _LEAST)

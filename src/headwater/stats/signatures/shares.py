@@ -203,6 +203,8 @@ def _convincing(column: Column, part: Part) -> tuple[float, bool]:
         return share, True
     known = numbers(past.get_column(column.name))
     there = np.isfinite(known)
+    if not there.any():
+        return 0.0, False
     rows = np.bincount(owner[there], minlength=owner.max() + 1)
     picked = column.hit(past, part) & there
     wrong = np.bincount(owner[picked], minlength=len(rows))[rows > 0] / rows[rows > 0]

@@ -19,6 +19,7 @@ Bools = NDArray[np.bool_]
 Kind = Literal["number", "category", "time", "other"]
 
 _US_PER_HOUR = 3_600_000_000
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 def kind_of(dtype: pl.DataType) -> Kind:
@@ -37,6 +38,18 @@ def numbers(series: pl.Series) -> Floats:
     values = series.cast(pl.Float64, strict=False).to_numpy().astype(np.float64, copy=True)
     values[~np.isfinite(values)] = np.nan
     return cast(Floats, values)
+
+
+def thinned(frame: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Return about so many of a frame's rows, one of each equal stretch, and not always the same one of it.
+
+    Every so manyth row would be of one station only where stations take turns.
+    """
+    step = frame.height // max(1, most)
+    if step <= 1:
+        return frame
+    stretches = np.arange(frame.height // step)
+    return frame[stretches * step + (stretches * _GOLDEN % 1 * step).astype(np.int64)]
 
 
 def whole(series: pl.Series) -> bool:

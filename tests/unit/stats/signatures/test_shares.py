@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from headwater.stats.signatures.repairs import Repair, apply
 from headwater.stats.signatures.signatures import Diagnosis, Reference, diagnose
+from headwater.stats.signatures.views import thinned
 from unit.stats.feeds import day, orders, readings
 
 TODAY = 40
@@ -139,3 +140,30 @@ def test_orders_of_one_shop_in_cents() -> None:
     reference = Reference.learn([(day(place), orders(place)) for place in range(TODAY - 28, TODAY)], time="placed_at")
     frame = hurt(orders(TODAY), "net", 100, pl.col("shop") == "web")
     assert diagnose(frame, reference, window=day(TODAY)), "a total, a lookup or the shop must tell"
+
+
+def taking_turns(place: int, rows: int) -> pl.DataFrame:
+    """Rows of two kinds that take turns; one of them has an amount."""
+    amount = np.random.default_rng(place).lognormal(2.0, 0.6, rows).round(2)
+    second = pl.int_range(pl.len()) % 2 == 1
+    return pl.DataFrame({"amount": amount}).select(
+        kind=pl.when(second).then(pl.lit("paid")).otherwise(pl.lit("seen")), amount=pl.when(second).then("amount")
+    )
+
+
+@pytest.mark.parametrize("rows", [8000, 7900])
+def test_rows_that_take_turns_are_all_seen(rows: int) -> None:
+    reference = Reference.learn([(day(place), taking_turns(place, 8000)) for place in range(TODAY - 14, TODAY)])
+    frame = taking_turns(TODAY, rows).with_columns(
+        pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.col("amount") * 100).otherwise("amount").alias("amount")
+    )
+    assert [found.fault for found in diagnose(frame, reference, window=day(TODAY))] == ["unit"]
+
+
+def test_a_thinned_frame_keeps_its_stretches_and_its_mixture() -> None:
+    frame = pl.DataFrame({"n": range(24_000)}).with_columns(station=pl.col("n") % 24)
+    some = thinned(frame, 1000)
+    assert some.height == 1000 and (some["n"] // 24).to_list() == list(range(1000))
+    assert some["station"].value_counts()["count"].min() > 30
+    assert thinned(frame.head(1999), 1000).height == 1999
+    assert thinned(frame.clear(), 0).height == 0
