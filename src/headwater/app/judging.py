@@ -66,7 +66,7 @@ def signature(line: Line, asset: str, key: str, since: str, *, newest: bool) -> 
     return None if found is None else _signature(line, asset, key, found.values(since, newest))
 
 
-def _signed(line: Line, asset: str, key: str, since: str) -> tuple[Diagnosed, Evidence] | None:
+def signed(line: Line, asset: str, key: str, since: str) -> tuple[Diagnosed, Evidence] | None:
     """Diagnose a window of an incident; the last windows before may be hit as well, so they are left out if need be."""
     for newest in (True, False):
         found = diagnosis(line, asset, key, since, newest=newest)
@@ -288,11 +288,11 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None, 
                 first = Failed(key, arrival.values["error"], bool(arrival.values["changed"]), arrival.id)
                 failed.setdefault(name, first)
             if key in line.state.evidence[("signature", line.ref(name))]:
-                again = _signed(line, name, key, keys[0])
+                again = signed(line, name, key, keys[0])
                 if again is not None:
-                    found, signed = again
-                    keep(signed)
-                    diagnosed_at[(name, key)] = replace(found, evidence=signed.id)
+                    found, told_of = again
+                    keep(told_of)
+                    diagnosed_at[(name, key)] = replace(found, evidence=told_of.id)
             told = [
                 item for item in line.state.findings.get(key, ())
                 if item.subject in (line.ref(name), line.blame(name)) and item not in findings

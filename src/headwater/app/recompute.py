@@ -11,11 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from headwater.app.approving import explained
-from headwater.app.arrival import diagnosis
 from headwater.app.declared import watched
 from headwater.app.evidence import OF_DELIVERIES, latencies, mechanisms, outcomes, release, stored
 from headwater.app.inputs import inputs_again
-from headwater.app.judging import case, signature, signature_finding
+from headwater.app.judging import case, signature, signature_finding, signed
 from headwater.app.line import Line
 from headwater.app.repricing import prices
 from headwater.app.running import one
@@ -215,8 +214,8 @@ def _replay(past: Line, evidence: Evidence) -> Mapping[str, Any]:
     for name, key in told["frames"]:
         if name in made:
             frames[(name, key)] = replay.rerun(name, key, made[name])
-        elif (found := diagnosis(past, name, key, told["since"])) is not None and found.frame is not None:
-            frames[(name, key)] = found.frame
+        elif (found := signed(past, name, key, told["since"])) is not None and found[0].frame is not None:
+            frames[(name, key)] = found[0].frame
     plan = Plan(mechanisms=made, frames=frames)
     return {**replayed(replay, _asset(past, evidence.subject), evidence.window, plan), "plan": told}
 

@@ -7,6 +7,8 @@ import shlex
 
 import pytest
 
+from headwater.app import arrival
+from headwater.app.arrival import reference
 from headwater.cli import main as door
 from headwater.core.errors import CorruptTable, DataError, LedgerBroken, UnknownName, UsageError
 from headwater.core.records import Evidence
@@ -110,6 +112,23 @@ def test_all_evidence_and_findings_of_an_incident_are_reproduced(in_cents):
             told.add(answer["type"])
     assert {"profile", "mechanism", "release", "performance", "business", "calibration", "filling", "arrival",
             "contract", "signature", "replay"} <= told  # fmt: skip
+
+
+def test_what_only_older_windows_could_tell_is_reproduced(shop, monkeypatch):
+    """The last windows before an incident may be hit as well: a signature that shows only without them is one."""
+    shop.feed(d3={"scale": 100}, d4={"scale": 100})
+    shop.run(3)
+    before, told = shop.line.state.seq, set()
+    monkeypatch.setattr(
+        arrival, "reference", lambda *args, newest=True: None if newest else reference(*args, newest=False)
+    )
+    shop.run(4)
+    for record in list(shop.line.services.ledger.read(kind="evidence")):
+        if record.seq > before and record.body["type"] in ("signature", "replay"):
+            answer = shop.workspace.recompute(record.id)
+            assert answer["same"], (answer["type"], [item for item in answer["values"] if not item["same"]])
+            told.add(answer["type"])
+    assert told == {"signature", "replay"}
 
 
 def test_evidence_of_history_is_reproduced(shop):
