@@ -155,7 +155,11 @@ def _joins(frame: pl.DataFrame, other: pl.DataFrame) -> bool:
 
 def _copied(met: pl.DataFrame, alone: pl.DataFrame, keys: Sequence[str]) -> float | None:
     """Return the share of rows without a partner that are copies of rows with one; None where it does not tell."""
-    content = [name for name in met.columns if name not in keys and not _identifies(met[name])]
+    content = [
+        name
+        for name in met.columns
+        if name not in keys and (not _identifies(met[name]) or _shared(met[name], alone[name]))
+    ]
     if met.height < _FEWEST or alone.height < _FEWEST or not content:
         return None
     marks = met.select(content).hash_rows()
@@ -169,6 +173,11 @@ def _identifies(column: pl.Series) -> bool:
     if column.dtype.is_nested():
         return True
     return not (column.dtype.is_float() or column.dtype.is_temporal()) and column.n_unique() > _IDS * len(column)
+
+
+def _shared(met: pl.Series, alone: pl.Series) -> bool:
+    """Tell whether nearly all values came again, as amounts in cents do and new ids do not."""
+    return not met.dtype.is_nested() and float(alone.is_in(met.implode()).mean() or 0.0) >= COPIES  # type: ignore[arg-type]
 
 
 def instead(found: Mapping[str, Copies]) -> dict[str, str]:

@@ -82,6 +82,16 @@ def test_copies_under_new_keys_are_followed_to_the_source_that_brought_them():
     assert all(item.weight < 1.0 or item.exonerated for item in others)
 
 
+def test_amounts_in_whole_cents_are_no_ids():
+    def cents(rows):
+        return rows.with_columns((pl.col("asked") * 100).round().cast(pl.Int64)).drop("nights")
+
+    assert list(copies(Inn(orders=lambda rows: under_new_keys(cents(rows))).case(unmatched()), _origins)) == [
+        "raw_orders"
+    ]
+    assert copies(Inn(orders=cents, rates=lambda rows: rows.head(ROWS // 2)).case(unmatched()), _origins) == {}
+
+
 @pytest.mark.parametrize(
     "lost",
     [
