@@ -48,7 +48,7 @@ _COVERAGE = 0.1  # of the window, by which the span of its times must shrink
 _STEADY = 0.95
 _FAMILIES = {"zero_share": "number", "distinct": "text", "true_share": "flag", "min_hours": "time"}
 _MISSING_SCORE = 5.0
-_SEEN = 3
+_SEEN, _STANDING = 3, 7
 _CALM, _STILL, _JUMP, _JUMP_ROWS = 0.02, 0.05, 0.5, 0.3  # for tables too young for a band
 _CREEPING = {**dict.fromkeys(("null_share", "nan_share", "duplicate_share", "repeat_share"), _UP), "key_match": _DOWN}
 _BODY = ("q05", "q25", "q50", "q75", "q95")
@@ -90,7 +90,7 @@ class StructureMonitor:
             return found
         rows = float(item.values.get("rows", 0.0))
         if len(baseline) >= _SEEN and rows:
-            found += _columns(item, last, now)
+            found += _columns(item, last, baseline, now)
         scores = history.scores(item)
         clocked = [name for name in {**item.values, **last} if name.startswith("offset")]
         constant = dict(zip(clocked, map(_held, baseline.table(clocked).T.tolist()), strict=True))
@@ -213,13 +213,18 @@ def _emptiness(item: Evidence, rows: Sequence[float], now: datetime) -> list[Fin
     return [_made(item, "rows", _MISSING_SCORE, 0.0, usual, detail, now)]
 
 
-def _columns(item: Evidence, last: Mapping[str, float], now: datetime) -> list[Finding]:
-    """Compare the columns and their kinds with the last accepted window's."""
+def _columns(item: Evidence, last: Mapping[str, float], baseline: Baseline, now: datetime) -> list[Finding]:
+    """Compare the columns and their kinds with the last accepted window's.
+
+    What came lately, or now and then, wakes nobody when it is gone again: where somebody reads it, `schema` does.
+    """
     before, after = _families(last), _families(item.values)
     found = []
     for column in before.keys() - after.keys():
         detail = f"column `{column}` is gone"
-        found.append(_made(item, f"column.{column}", _MISSING_SCORE, 0.0, 1.0, detail, now))
+        there = np.isfinite(baseline.values(f"null_share.{column}")[-_STANDING:])
+        severity = "alarm" if there.all() else "notice"
+        found.append(_made(item, f"column.{column}", _MISSING_SCORE, 0.0, 1.0, detail, now, severity))
     for column in before.keys() & after.keys():
         was, is_now = before[column], after[column]
         if was != is_now and was and is_now:

@@ -86,6 +86,18 @@ def test_columns_that_go_change_or_come():
     assert (new.metric, new.severity) == ("column.fresh", "notice")
 
 
+@pytest.mark.parametrize(("there", "severity"), [(lambda day: day % 2, "notice"), (lambda day: day > 57, "notice"),
+                                                (lambda day: day > 40, "alarm")])  # fmt: skip
+def test_a_column_that_came_lately_or_now_and_then_wakes_nobody_when_it_is_gone(there, severity):
+    history = History(CALENDAR)
+    for day in range(60):
+        batch = {"null_share.batch": 0.0} if there(day) else {}
+        history.add_evidence(evidence(DAYS[day], {"rows": 3300.0, "null_share.x": 0.0, **batch}))
+    item = evidence(DAYS[60], {"rows": 3300.0, "null_share.x": 0.0})
+    (found,) = StructureMonitor().evaluate([item], history, CALENDAR, NOW)
+    assert (found.metric, found.severity) == ("column.batch", severity)
+
+
 def test_an_odd_row_of_a_tiny_table_is_no_finding():
     history = History(CALENDAR)
     for day in DAYS[:60]:
