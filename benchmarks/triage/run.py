@@ -26,7 +26,7 @@ from headwater.app.forking import in_memory
 from headwater.app.judging import assess
 from headwater.core.project import Project
 from headwater.core.windows import Calendar, Window
-from headwater.testing.silent_failures.pipelines import load
+from headwater.testing.silent_failures.pipelines.wide import wide
 
 CALENDAR = Calendar()
 HISTORY = "2024-03-01", "2024-03-04"
@@ -151,7 +151,7 @@ def by_assets(assets: int) -> str:
     from headwater.testing.silent_failures.entry import Draw
     from headwater.testing.silent_failures.playing import SEED, fault_of
 
-    entry = load(f"wide{assets}")
+    entry = wide(assets)
     project, truth = opened(entry.build())
     calendar, quiet = project.calendar, 15
     with tempfile.TemporaryDirectory() as folder:
