@@ -50,12 +50,11 @@ class PerformanceMonitor:
     fewer outcomes than foretold make the loss smaller. Of a regression on the logarithm of ``mae`` upwards and on
     ``bias`` both ways; of a ranking on ``ndcg`` downwards. One bad window is weather; it takes a few in a row. Blind to
     a model that became less sharp but stayed calibrated, and in its first 14 windows; a regression's
-    errors may also grow because the world became harder to foretell. A shift of three of its day-to-day deviations is
-    seen within seven windows in 62 % of cases, one of two deviations in 10 %: what days differ by hides it.
+    errors may also grow because the world became harder to foretell, and
+    what days differ by hides a small shift for more than a week.
 
-    False alarms: at most one in `RUN_LENGTH` windows by theory if windows were independent; on 680 clean days of four
-    models of real flights none, on 1,906 days of models of taxis and hotels that were never trained again 11, most of
-    them because they grew stale. Two metrics share the rate between them.
+    False alarms: at most one in `RUN_LENGTH` windows by theory if windows were independent; a model that nobody trains
+    again alarms more often, as it grows stale. Two metrics share the rate between them.
     """
 
     name = "performance"
