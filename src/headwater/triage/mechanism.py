@@ -11,11 +11,11 @@ import polars as pl
 from headwater.core.assets import Mechanism
 from headwater.core.errors import DataError
 from headwater.core.project import Model
+from headwater.stats.frames.sampling import one_in, thinned
 from headwater.stats.frames.tables import compare
 from headwater.stats.outcomes.intervals import t_interval
 from headwater.stats.outcomes.task_loss import task_loss
 from headwater.triage.replay import Plan, Replay
-from headwater.triage.sampling import one_in, thinned
 from headwater.triage.scales import on_scale
 
 HARM_WINDOWS = 14

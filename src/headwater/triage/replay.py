@@ -15,8 +15,8 @@ from headwater.core.assets import Asset, Mechanism
 from headwater.core.errors import DataError, HeadwaterError, OutsideError
 from headwater.core.ports import Mechanisms, TableStore
 from headwater.core.windows import Calendar
+from headwater.stats.frames.sampling import one_in, thinned
 from headwater.stats.frames.stacking import stack
-from headwater.triage.sampling import one_in, thinned
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Replay:
             asset: What to compute.
             key: Its window.
             mechanism: With which code and parts.
-            every: Give parents that have the asset's key only every so manyth key (see `headwater.triage.sampling`).
+            every: Give parents that have the asset's key only every so manyth key (`headwater.stats.frames.sampling`).
         """
         return self._compute(asset, key, mechanism, Plan(), {}, every)
 

@@ -118,7 +118,7 @@ class Case:
     @classmethod
     def of(cls, frame: pl.DataFrame, window: Window, reference: Reference) -> Case:
         """Measure a frame."""
-        view = reference.view(frame, window)
+        view = reference.sampled(frame, window)
         return cls(reference, window, view, reference.compare(reference.measure(view), window))
 
     @cached_property
@@ -184,7 +184,7 @@ class Case:
         changed = candidate.repair.columns()
         if candidate.repair.operator == "rename":
             changed = None
-        view = self.reference.view(
+        view = self.reference.sampled(
             repaired, self.window, sharing=None if changed is None else self.view, changed=changed or ()
         )
         values = self.reference.measure(view, columns=changed, wrap=candidate.wrap, tolerance=candidate.tolerance)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from headwater.core.windows import Window
+from headwater.stats.frames.sampling import marked
 from headwater.stats.signatures import measures
 from headwater.stats.signatures.calendars import Calendar
 from headwater.stats.signatures.profiles import Clockwork
@@ -52,6 +53,8 @@ class Gauge:
     hashes: list[Ints] = field(default_factory=list)
     clocks: list[Ints] = field(default_factory=list)
     null_patterns: dict[int, int] = field(default_factory=dict)
+    every: int = 1
+    """Every how manyth row is measured, taken by the hash of its key."""
 
     def kind(self, column: str) -> str:
         """Return what the column is measured as: ``number``, ``category``, ``time`` or ``other``."""
@@ -61,11 +64,21 @@ class Gauge:
         """Tell whether the column only repeats the calendar or names the window."""
         return column in self.labels or any(one.column == column for one in self.calendars)
 
-    def view(
+    def view(self, frame: pl.DataFrame, window: Window) -> View:
+        """Prepare all rows of a frame."""
+        return View.of(frame, window, self.schema, naive_local=self.naive_local)
+
+    def sampled(
         self, frame: pl.DataFrame, window: Window, *, sharing: View | None = None, changed: Collection[str] = ()
     ) -> View:
-        """Prepare a frame for measuring."""
-        return View.of(frame, window, self.schema, naive_local=self.naive_local, sharing=sharing, changed=changed)
+        """Prepare a frame for measuring: of a large table about as many rows as of its reference windows."""
+        taken = None
+        if self.every > 1:
+            keyed = bool(self.key) and set(self.key) <= set(frame.columns)
+            taken = frame.select(marked(self.key, self.every) if keyed else _evenly(self.every)).to_series()
+        return View.of(
+            frame, window, self.schema, naive_local=self.naive_local, sharing=sharing, changed=changed, taken=taken
+        )
 
     def measure(
         self,
@@ -199,7 +212,7 @@ class Gauge:
         if columns is None or self.time in columns:
             result |= self._echoes(view, without)
         if columns is None:
-            result["rows:"] = float(np.log(max(view.height, 0.5)))
+            result["rows:"] = float(np.log(max(view.rows, 0.5)))
             result["schema:"] = float(len(set(self.schema) ^ set(frame.columns)))
         given = frame.schema
         for name in self.schema:
@@ -250,10 +263,9 @@ class Gauge:
 
     def _echoes(self, view: View, without: int | None) -> dict[str, float]:
         """Share of rows whose content one earlier window has at the same time (repeat), or at another (replay)."""
-        rows = row_hashes(view, self.content())
-        if rows is None or not len(rows) or without == 0:
+        rows, clock = self.contents(view)
+        if not len(rows) or without == 0:
             return {}
-        clock = self.clock(view)
         first = 0 if without is None else max(0, without - 7)
         last = len(self.hashes) if without is None else without
         repeat = replay = 0.0
@@ -266,11 +278,30 @@ class Gauge:
             replay = max(replay, float((~when).sum() / len(rows)))
         return {"repeat:": repeat, "replay:": replay}
 
-    def clock(self, view: View) -> Ints:
-        """Return each row's time in whole seconds since 1970, 0 without a time column."""
+    def contents(self, view: View) -> tuple[Ints, Ints]:
+        """Return hashes of rows' contents, and each one's time in whole seconds since 1970 (0 without a time column).
+
+        Of a large table the contents are sampled, whatever their keys: rows that come again under new keys are found.
+        Both are empty where there is no content to tell rows apart by.
+        """
+        slot = "contents\0"
+        if slot not in view.arrays:
+            rows = row_hashes(view, self.content())
+            if rows is None:
+                view.arrays[slot] = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
+            else:
+                some = rows % np.uint64(self.every) == 0
+                view.arrays[slot] = rows[some], self._clock(view)[some]
+        return cast(tuple[Ints, Ints], view.arrays[slot])
+
+    def _clock(self, view: View) -> Ints:
         if self.time is None or self.time not in self.schema or not view.present(self.time):
-            return np.zeros(view.height, dtype=np.int64)
-        return np.round(np.nan_to_num(view.time(self.time), nan=-1.0) * 3600).astype(np.int64)
+            return np.zeros(view.rows, dtype=np.int64)
+        return np.round(np.nan_to_num(view.hours(self.time), nan=-1.0) * 3600).astype(np.int64)
+
+
+def _evenly(every: int) -> pl.Expr:
+    return (pl.int_range(pl.len()) % every == 0).alias("taken")
 
 
 def _marked(rows: Ints, clock: Ints) -> Ints:
@@ -278,18 +309,14 @@ def _marked(rows: Ints, clock: Ints) -> Ints:
 
 
 def row_hashes(view: View, columns: Sequence[str]) -> Ints | None:
-    """Return a hash of each row's content, equal for equal content whatever the integer or float type."""
+    """Return a hash of each delivered row's content, equal for equal content whatever the integer or float type."""
     if len(columns) < 2 or not all(view.present(name) for name in columns):
         return None
-    slot = "rows\0"
-    if slot in view.arrays:
-        return cast(Ints, view.arrays[slot])
-    frame = view.frame.select(
+    frame = view.whole.select(
         pl.col(name).cast(pl.Float64) if view.schema[name].is_numeric() else pl.col(name).cast(pl.String)
         for name in columns
     )
-    view.arrays[slot] = frame.hash_rows(seed=0).to_numpy()
-    return cast(Ints, view.arrays[slot])
+    return cast(Ints, frame.hash_rows(seed=0).to_numpy())
 
 
 def _copies(frame: pl.DataFrame, key: list[str] | None) -> dict[str, float]:

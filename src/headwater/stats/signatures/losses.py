@@ -11,7 +11,6 @@ from headwater.stats.signatures import measures
 from headwater.stats.signatures.baselines import column_of, metric_of
 from headwater.stats.signatures.cases import Candidate, Case, lost
 from headwater.stats.signatures.categories import coded_columns
-from headwater.stats.signatures.gauge import row_hashes
 from headwater.stats.signatures.repairs import Repair
 from headwater.stats.signatures.vocabulary import NULL
 
@@ -23,7 +22,7 @@ def propose_losses(case: Case) -> Iterator[Candidate]:
     """Yield every pattern of loss that is there without doubt."""
     yield from _frozen(case)
     yield from _empty(case)
-    if case.view.height:
+    if case.view.rows:
         yield from _cut(case)
         yield from _constants(case)
         yield from _filled(case)
@@ -41,17 +40,17 @@ def _frozen(case: Case) -> Iterator[Candidate]:
         {"replay:", "repeat:"} & set(case.abnormal)
     ):
         return
-    rows = row_hashes(case.view, case.reference.content())
-    if rows is None or len(np.unique(rows)) < 3:
+    rows, _ = case.reference.contents(case.view)
+    if len(np.unique(rows)) < 3:
         return
     shares = [float(np.isin(rows, one).mean()) for one in case.reference.hashes]
     best = int(np.argmax(shares))
-    text = f"{shares[best]:.0%} of the {len(rows)} rows are those of window {case.reference.windows[best].key}"
+    text = f"{shares[best]:.0%} of the {case.view.rows} rows are those of window {case.reference.windows[best].key}"
     yield lost("frozen", "", f"{text}, apart from times", _everything(case), prior=1.3)
 
 
 def _empty(case: Case) -> Iterator[Candidate]:
-    if case.view.height or case.reference.empty:
+    if case.view.rows or case.reference.empty:
         return
     usual = np.exp(case.usual("rows:"))
     text = f"no rows at all, usually {usual:.0f}"
@@ -62,7 +61,7 @@ def _empty(case: Case) -> Iterator[Candidate]:
 
 
 def _cut(case: Case) -> Iterator[Candidate]:
-    rows, usual = case.view.height, float(np.exp(case.usual("rows:")))
+    rows, usual = case.view.rows, float(np.exp(case.usual("rows:")))
     if case.reference.snapshot:
         if rows < 0.97 * usual and ({"uncovered:", "rows:"} & set(case.abnormal)):
             share = case.value("uncovered:")
@@ -187,7 +186,7 @@ def _outcomes(case: Case) -> Iterator[Candidate]:
             if not vocabulary.steady(code, len(given)) or now > 0.2 * least or now > 0.1 * typical:
                 continue
             related = case.about(column) | {name for name in case.abnormal if metric_of(name) in _TABLE}
-            fewer = 1 - case.view.height / float(np.exp(case.usual("rows:")))
+            fewer = 1 - case.view.rows / float(np.exp(case.usual("rows:")))
             if _is_outcome(case, column) and abs(fewer - typical) < 0.5 * typical:
                 related = _everything(case)
             text = f"{counts[code]} rows have `{column}` = {vocabulary.values[code]!r}, usually {typical:.0%} of them"

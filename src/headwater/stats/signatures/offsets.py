@@ -8,7 +8,6 @@ import numpy as np
 
 from headwater.stats.signatures.calendars import Calendar
 from headwater.stats.signatures.cases import Candidate, Case
-from headwater.stats.signatures.gauge import row_hashes
 from headwater.stats.signatures.measures import SLOTS
 from headwater.stats.signatures.repairs import Repair
 from headwater.stats.signatures.views import Floats, numbers, zone_hours
@@ -122,10 +121,9 @@ def _moves(case: Case, time: str, own: Sequence[Calendar]) -> list[float]:
 
 def _echo(case: Case) -> list[float]:
     """Return how far rows that an earlier window already had now stand from their first time."""
-    rows = row_hashes(case.view, case.reference.content())
-    if rows is None or "replay:" not in case.abnormal:
+    rows, clock = case.reference.contents(case.view)
+    if not len(rows) or "replay:" not in case.abnormal:
         return []
-    clock = case.reference.clock(case.view)
     for place in reversed(range(len(case.reference.hashes))):
         earlier, first = np.unique(case.reference.hashes[place], return_index=True)
         if not len(earlier):

@@ -18,7 +18,7 @@ from headwater.core.windows import Window
 from headwater.stats.signatures import measures
 from headwater.stats.signatures.baselines import Baseline
 from headwater.stats.signatures.calendars import find_calendars
-from headwater.stats.signatures.gauge import Gauge, row_hashes
+from headwater.stats.signatures.gauge import Gauge
 from headwater.stats.signatures.profiles import Clockwork
 from headwater.stats.signatures.regressions import Consistency
 from headwater.stats.signatures.relations import find_linear, find_lookups
@@ -34,6 +34,11 @@ from headwater.stats.signatures.views import (
     zone_hours_after,
 )
 from headwater.stats.signatures.vocabulary import Vocabulary
+
+_TAKEN = 20_000
+"""Of tables with twice as many rows in a window, about so many of a window are measured."""
+_WHOLE = 7
+"""Of so many last windows all rows are kept: what was delivered before is looked up in them."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +97,13 @@ class Reference(Gauge):
         schema = dict(kept[-1][1].schema)
         found = cls(schema, tuple(key), time, snapshot, [one for one, _ in kept], [frame for _, frame in kept])
         found.empty = len(frames) - len(kept)
+        found.every = max(1, int(np.median([frame.height for _, frame in kept])) // _TAKEN)
         _learn(found)
         return found
 
     def score(self, frame: pl.DataFrame, window: Window) -> Score:
         """Compare a frame with the reference windows."""
-        return self.compare(self.measure(self.view(frame, window)), window)
+        return self.compare(self.measure(self.sampled(frame, window)), window)
 
     def compare(self, values: Mapping[str, float], window: Window) -> Score:
         """Turn a window's metrics into exceedances."""
@@ -106,11 +112,11 @@ class Reference(Gauge):
 
 def _learn(reference: Reference) -> None:
     frames = [_aligned(frame, reference.schema) for frame in reference.frames]
-    pooled = pl.concat(frames)
-    sizes = [frame.height for frame in frames]
-    owner = np.repeat(np.arange(len(frames)), sizes)
     reference.naive_local = _is_naive_local(reference, frames)
-    views = [reference.view(frame, window) for frame, window in zip(frames, reference.windows, strict=True)]
+    views = [reference.sampled(frame, window) for frame, window in zip(frames, reference.windows, strict=True)]
+    pooled = pl.concat([view.frame for view in views])
+    sizes = [view.height for view in views]
+    owner = np.repeat(np.arange(len(views)), sizes)
     codes: dict[str, Ints] = {}
     for name, dtype in reference.schema.items():
         kind = kind_of(dtype)
@@ -135,16 +141,19 @@ def _learn(reference: Reference) -> None:
         seconds = np.unique(np.concatenate([measures.within_hour(view.elapsed(reference.time)) for view in views]))
         reference.grain = seconds if len(seconds) <= 60 else None
         reference.clockwork = Clockwork.of(reference.time, amounts, views)
-    reference.hashes = [
-        np.zeros(0, dtype=np.uint64) if (h := row_hashes(view, reference.content())) is None else h for view in views
-    ]
-    reference.clocks = [reference.clock(view) for view in views]
+    reference.hashes, reference.clocks = map(list, zip(*(reference.contents(view) for view in views), strict=True))
     for view in views:
         for one in np.unique(reference.patterns(view)):
             reference.null_patterns[int(one)] = reference.null_patterns.get(int(one), 0) + 1
     measured = [reference.measure(view, without=place) for place, view in enumerate(views)]
     steps = {name: 10.0**-places for name, places in reference.decimals.items() if places < 9}
     reference.baseline = Baseline.of(measured, reference.windows, sizes, reference.spreads, steps)
+    old = max(0, len(views) - _WHOLE) if reference.every > 1 else 0
+    reference.frames[:old] = [
+        frame.filter(view.taken)
+        for frame, view in zip(reference.frames[:old], views, strict=False)
+        if view.taken is not None
+    ]
 
 
 def _learn_relations(reference: Reference, pooled: pl.DataFrame, views: list[View], codes: Mapping[str, Ints]) -> None:

@@ -45,7 +45,7 @@ def propose_names(case: Case) -> Iterator[Candidate]:
 def _unlike(case: Case, name: str, other: str) -> float:
     """Worst exceedance of the missing column's metrics if the other stood in for it, less for a similar name."""
     frame = case.view.raw.select(pl.col(other).alias(name))
-    view = case.reference.view(frame, case.window)
+    view = case.reference.sampled(frame, case.window)
     if not view.present(name):
         return 99.0
     found: dict[str, float] = {}
@@ -85,7 +85,7 @@ def _best_way(case: Case, name: str) -> str | None:
         lost = trial.get_column(name).null_count() - series.null_count()
         share = max(lost, 0) / max(series.len() - series.null_count(), 1)
         found: dict[str, float] = {}
-        view = case.reference.view(trial, case.window)
+        view = case.reference.sampled(trial, case.window)
         case.reference.measure_column(view, name, None, False, {}, found)
         worst = max((case.ratio(metric, value) for metric, value in found.items()), default=0.0)
         cost = share + min(worst, 50) / 50
@@ -96,7 +96,7 @@ def _best_way(case: Case, name: str) -> str | None:
 
 def propose_copies(case: Case) -> Iterator[Candidate]:
     """Yield removals of rows that are here twice, or that an earlier window already had."""
-    reference, rows = case.reference, case.view.height
+    reference, rows = case.reference, case.view.rows
     usual = float(np.exp(case.usual("rows:")))
     if {"copies:", "paired:"} & set(case.abnormal):
         share = case.value("copies:")

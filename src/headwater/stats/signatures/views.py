@@ -106,7 +106,8 @@ def kind_matches(dtype: pl.DataType, expected: pl.DataType) -> bool:
 class View:
     """One frame in one window, with its columns as arrays.
 
-    Columns that are absent or of another kind than expected are not in ``frame``; ``present`` says which are.
+    Columns that are absent or of another kind than expected are not in ``frame``; ``present`` says which are. Where the
+    frame is large, ``taken`` says which of its rows are measured; ``raw`` and ``whole`` have all of them.
     """
 
     frame: pl.DataFrame
@@ -115,6 +116,8 @@ class View:
     raw: pl.DataFrame
     naive_local: bool = False
     arrays: dict[str, Any] = field(default_factory=dict)
+    whole: pl.DataFrame = field(default_factory=pl.DataFrame)
+    taken: pl.Series | None = None
 
     @classmethod
     def of(
@@ -126,8 +129,12 @@ class View:
         naive_local: bool = False,
         sharing: View | None = None,
         changed: Collection[str] = (),
+        taken: pl.Series | None = None,
     ) -> View:
-        """Align a frame with a schema; arrays of columns that did not change are taken over from ``sharing``."""
+        """Align a frame with a schema; arrays of columns that did not change are taken over from ``sharing``.
+
+        Only the rows marked in ``taken`` are measured (None: all); a frame as long as that of ``sharing`` has the same.
+        """
         columns = {}
         for name, dtype in schema.items():
             if name not in frame.columns:
@@ -141,15 +148,23 @@ class View:
             same = series.dtype == dtype or kind_of(dtype) == "number"
             columns[name] = series if same else series.cast(dtype, strict=False)
         kept: dict[str, Any] = {}
-        if sharing is not None and sharing.frame.height == frame.height:
+        if sharing is not None and sharing.rows == frame.height:
+            taken = sharing.taken
             # What was made of all columns together ends in "\0" and is not shared.
             gone = {*changed, ""}
             kept = {name: value for name, value in sharing.arrays.items() if name.split("\0")[-1] not in gone}
-        return cls(pl.DataFrame(columns), window, schema, frame, naive_local, kept)
+        whole = pl.DataFrame(columns)
+        some = whole if taken is None or not columns else whole.filter(taken)
+        return cls(some, window, schema, frame, naive_local, kept, whole, taken)
 
     @property
     def height(self) -> int:
-        """Number of rows."""
+        """Number of rows that are measured."""
+        return self.rows if self.taken is None else int(self.taken.sum())
+
+    @property
+    def rows(self) -> int:
+        """Number of rows that were delivered."""
         return self.raw.height
 
     def present(self, column: str) -> bool:
@@ -165,11 +180,17 @@ class View:
     def time(self, column: str) -> Floats:
         """Return a time column in hours since 1970 UTC, nulls as NaN."""
         if column not in self.arrays:
-            series = self.frame.get_column(column)
-            values = hours(series)
-            naive = isinstance(series.dtype, pl.Date) or getattr(series.dtype, "time_zone", None) is None
-            self.arrays[column] = values - zone_hours(self.window) if naive and self.naive_local else values
+            self.arrays[column] = self._hours(self.frame.get_column(column))
         return cast(Floats, self.arrays[column])
+
+    def hours(self, column: str) -> Floats:
+        """Return the times of all delivered rows, as `time` does those of the measured ones."""
+        return self.time(column) if self.taken is None else self._hours(self.whole.get_column(column))
+
+    def _hours(self, series: pl.Series) -> Floats:
+        values = hours(series)
+        naive = isinstance(series.dtype, pl.Date) or getattr(series.dtype, "time_zone", None) is None
+        return values - zone_hours(self.window) if naive and self.naive_local else values
 
     def elapsed(self, column: str) -> Floats:
         """Return a time column in hours since the window's start."""

@@ -29,5 +29,10 @@ def thinned(frame: pl.DataFrame, key: Sequence[str], every: int) -> pl.DataFrame
     """
     if every <= 1 or not key or not set(key) <= set(frame.columns):
         return frame
+    return frame.filter(marked(key, every))
+
+
+def marked(key: Sequence[str], every: int) -> pl.Expr:
+    """Say of each row whether its key falls into a sample of every so manyth key."""
     hashed = pl.struct(key).hash(seed=0) if len(key) > 1 else pl.col(key[0]).hash(seed=0)
-    return frame.filter(hashed % every == 0)
+    return (hashed % every == 0).alias("taken")

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from headwater.triage import sampling
+from headwater.stats.frames import sampling
 from headwater.triage.mechanism import examine
 from headwater.triage.verdict import judge
 from unit.triage.pipelines import day
