@@ -6,9 +6,12 @@
     python -m quiet.run power        planted changes of graded size
     python -m quiet.run faults       the faults that the data's publishers made
     python -m quiet.run packages     the peers' rules against the peers themselves
+    python -m quiet.run inputs       inputs of models: clean days and planted changes
+    python -m quiet.run performance  performance of models: clean days and planted changes
     python -m quiet.run report       the tables and the plot from what was measured
 
-Keeps what it measures in .bench/quiet; reads the data folder named by HEADWATER_DATA.
+Keeps what it measures in .bench/quiet; `inputs` and `performance` write their sections of benchmarks/RESULTS.md. Reads
+the data folder named by HEADWATER_DATA.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import json
 import pickle
 import sys
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +84,41 @@ def packages(chosen: list[str]) -> None:
         _keep(f"packages-{name}", agreement(name))
 
 
+def inputs(chosen: list[str]) -> None:
+    """Replay what models are asked about, and write the section."""
+    from quiet import sections
+    from quiet.inputs import SEED, replay
+    from quiet.models import ASKED
+
+    rows, seconds = _models("inputs", chosen or ASKED, replay)
+    if not chosen:
+        sections.replace("Inputs of models", sections.of_inputs(rows, SEED, seconds))
+
+
+def performance(chosen: list[str]) -> None:
+    """Replay what became of predictions, and write the section."""
+    from quiet import sections
+    from quiet.models import MODELS
+    from quiet.performance import SEED, replay
+
+    rows, seconds = _models("performance", chosen or MODELS, replay)
+    if not chosen:
+        sections.replace("Performance of models", sections.of_performance(rows, SEED, seconds))
+
+
+def _models(step: str, names: Iterable[str], replay: Callable[[Any], Iterable[Any]]) -> tuple[list[Any], float]:
+    """Replay the days of models; return all rows, which are kept, and the CPU seconds it took."""
+    from quiet.models import MODELS
+    from rich.console import Console
+    from rich.progress import track
+
+    started, rows = time.process_time(), []
+    for name in track(list(names), description=step, console=Console(stderr=True)):
+        rows += list(replay(MODELS[name]()))
+    _keep(f"{step}-models", rows)
+    return rows, time.process_time() - started
+
+
 def report(chosen: list[str]) -> None:
     """Print the tables and draw the plot."""
     from quiet.report import write
@@ -99,14 +138,16 @@ def _kept(name: str) -> Any:
     return pickle.loads(path.read_bytes())
 
 
-STEPS = {one.__name__: one for one in (alarms, sizes, power, faults, packages, report)}
+STEPS = {one.__name__: one for one in (alarms, sizes, power, faults, packages, inputs, performance, report)}
 
 
 def main() -> None:
     """Run one step, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", nargs="?", choices=[*STEPS, "all"], default="all")
-    parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="series, or numbers of faults")
+    parser.add_argument(
+        "--only", type=lambda text: text.split(","), default=[], help="series, models, or numbers of faults"
+    )
     arguments = parser.parse_args()
     if not DATA.is_dir():
         raise SystemExit(f"no data at {DATA}; set HEADWATER_DATA")
