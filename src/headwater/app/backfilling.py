@@ -117,7 +117,7 @@ def backfill(
 
 def _rewrite(line: Line, name: str, key: str, frame: pl.DataFrame) -> None:
     asset, time = line.assets[name], line.services.clock.now()
-    made = line.state.graph.run_of(line.ref(name), key)
+    made = line.writer(name, key)
     version = line.services.tables.write(name, {key: frame}, run_id=f"repair {name} {key}")
     mechanism = line.mechanism(name) if made is None or made.mechanism is None else made.mechanism
     assert mechanism is not None

@@ -314,8 +314,8 @@ def _of_groups(line: Line, model: Model, window: str) -> Callable[..., dict[str,
 
 def stored(line: Line, name: str, key: str) -> Delivery | None:
     """Put the delivery of a window together again from what is stored; None when it is not there."""
-    asset, ref, tables = line.assets[name], line.ref(name), line.services.tables
-    run = line.state.graph.run_of(ref, key) if ref in line.state.graph else None
+    asset, tables = line.assets[name], line.services.tables
+    run = line.writer(name, key)
     if run is None:
         return None
     keys = list(run.windows) if len(run.windows) > 1 else [key]

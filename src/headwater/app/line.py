@@ -26,6 +26,7 @@ from headwater.core.windows import Calendar, Window
 from headwater.dataops.contracts import Contract, load_contracts
 from headwater.mlops.estimated import Estimates
 from headwater.mlops.serving import predict
+from headwater.observe.runs import DatasetRun
 from headwater.stats.frames.detached import detached
 from headwater.stats.signatures.signatures import Reference
 from headwater.triage.approval import Approval
@@ -170,6 +171,11 @@ class Line:
         ref = self.ref(asset)
         return self.state.graph.windows(ref) if ref in self.state.graph else []
 
+    def writer(self, asset: str, key: str) -> DatasetRun | None:
+        """Return the newest run that wrote a window of an asset; None when none did, as before a model's release."""
+        ref = self.ref(asset)
+        return self.state.graph.run_of(ref, key) if ref in self.state.graph else None
+
     def undelivered(self, window: str) -> list[str]:
         """Return the assets that a run window was to deliver and did not, if nothing has delivered them since."""
         found = []
@@ -262,7 +268,7 @@ class Line:
         """Return a replay over what is stored now."""
 
         def made(asset: str, key: str) -> Mechanism | None:
-            run = self.state.graph.run_of(self.ref(asset), key)
+            run = self.writer(asset, key)
             return None if run is None or run.mechanism is None else run.mechanism
 
         return Replay(self.assets, self.services.tables, self.calendar, self, made)

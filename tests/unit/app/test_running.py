@@ -11,6 +11,8 @@ from headwater.core.clock import SimulatedClock
 from headwater.core.errors import UsageError, WindowConflict
 from headwater.core.project import Project
 from headwater.stats.frames.tables import compare
+from headwater.testing.memory_tracking import MemoryTracking
+from unit.app.small_shop import FIRST, LEARNED, Shop, written
 
 
 def contents(shop):
@@ -215,3 +217,37 @@ def test_what_a_function_does_to_frames_reaches_nobody_else(tmp_path):
             workspace.line.services.tables.read(name, [f"2024-03-{day:02}"])["x"].to_list() for name in ("raw", "seen")
         ]
         assert read == [[day] * 3, [2 * day - 1] * 3]
+
+
+@pytest.fixture
+def unreleased(tmp_path):
+    """The shop with six weeks of history and a model of which no version is released yet."""
+    shop = Shop(written(tmp_path / "project"), MemoryTracking(), datetime(2024, 3, 16, 6, tzinfo=UTC))
+    shop.workspace.run_range(FIRST, LEARNED)
+    return shop
+
+
+def test_tables_are_watched_before_a_model_is_released(unreleased):
+    report = unreleased.run(1)
+    assert (report["failed"], report["alarms"], report["accepted"]) == ([], [], True)
+    assert "refund_predictions" not in unreleased.line.services.tables.datasets()
+
+
+def test_a_fault_is_found_and_remedied_before_a_model_is_released(unreleased):
+    unreleased.feed(d2={"scale": 100})
+    for number in (1, 2):
+        unreleased.run(number)
+    verdict = unreleased.workspace.why("incident:shop/1")
+    assert (verdict["status"], verdict["subject"], verdict["fault"]) == ("named", "dataset:shop/raw_orders", "unit")
+    unreleased.wait(minutes=1)
+    assert unreleased.workspace.remedy("1", apply=True, by="ann")
+    unreleased.run(3)
+    assert unreleased.only()["state"] == "verifying"
+
+
+def test_changed_code_is_found_before_a_model_is_released(unreleased):
+    unreleased.run(1)
+    unreleased.edit('euros=pl.col("amount"))', 'euros=pl.col("amount") * 1.5)')
+    unreleased.run(2)
+    verdict = unreleased.workspace.why("incident:shop/1")
+    assert (verdict["status"], verdict["subject"]) == ("named", "dataset:shop/orders")
