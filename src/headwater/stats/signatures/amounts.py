@@ -138,7 +138,7 @@ def factors(case: Case, column: str) -> list[Factor]:
         if worst < _NEARLY:
             found.append(Factor(column, scale, shift, conversion.text, worst))
     for scale, shift in _estimated(case, column, given):
-        if abs(scale - 1) < 0.003 and not shift:
+        if not scale or (abs(scale - 1) < 0.003 and not shift):  # what was made 0 cannot be given back
             continue
         worst = own_score(case, column, given * scale + shift)
         if worst < _NEARLY:
