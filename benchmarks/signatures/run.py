@@ -2,9 +2,12 @@
 
     python -m signatures.run clean   [--tables weather2013,flights2013] [--every 1] [--part held-out]
     python -m signatures.run planted [--tables ...] [--windows 8] [--kinds unit,time_offset] [--part development]
+    python -m signatures.run parts   [--part held-out --windows 4 --every 2]   units on part of the rows
+    python -m signatures.run order   [--windows 3]                             old deliveries under new keys
 
 Windows in odd ISO weeks are for development, those in even weeks are held out, and the held-out numbers are the ones to
-report. Reads the data folder named by HEADWATER_DATA, by default ../shared/data beside the repository.
+report. `parts` and `order` look at clean windows and at planted changes, and write their sections of
+benchmarks/RESULTS.md. Reads the data folder named by HEADWATER_DATA, by default ../shared/data beside the repository.
 """
 
 from __future__ import annotations
@@ -13,45 +16,18 @@ import argparse
 import collections
 import random
 import time
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import polars as pl
 from real_tables import DATA, TABLES, Table
+from signatures import order, page, parts
 from signatures.planted_changes import plants
+from signatures.sites import in_part, learn, restored
 
 from headwater.core.windows import Window
 from headwater.stats.signatures.signatures import Reference, diagnose
-
-
-def restored(repaired: pl.DataFrame, wanted: pl.DataFrame) -> float:
-    """Return the share of cells that a repair put right."""
-    if repaired.height != wanted.height or set(repaired.columns) != set(wanted.columns):
-        return 0.0
-    same = []
-    for name in wanted.columns:
-        one, other = repaired.get_column(name), wanted.get_column(name)
-        if other.dtype.is_numeric() and one.dtype.is_numeric():
-            gap = (one.cast(pl.Float64) - other.cast(pl.Float64)).abs() <= 1e-6 * other.cast(pl.Float64).abs() + 1e-9
-            same.append((gap.fill_null(False) | (one.is_null() & other.is_null())).mean())
-        elif one.dtype == other.dtype:
-            same.append(one.eq_missing(other).mean())
-        else:
-            same.append(0.0)
-    return float(np.mean(same))
-
-
-def in_part(window: Window, part: str) -> bool:
-    """Tell whether a window belongs to a part."""
-    week = datetime.strptime(window.key, "%Y-%m-%d").isocalendar().week
-    return part == "all" or (week % 2 == 1) == (part == "development")
-
-
-def learn(table: Table, place: int) -> Reference:
-    """Learn the windows before one."""
-    frames = table.frames[place - table.trailing : place]
-    return Reference.learn(frames, key=table.key, time=table.time, snapshot=table.snapshot)
 
 
 def clean(arguments: argparse.Namespace) -> None:
@@ -158,10 +134,38 @@ def _report(rows: list[dict[str, Any]]) -> None:
             print("| " + " | ".join(f"{one:.2f}" if isinstance(one, float) else str(one) for one in row) + " |")
 
 
+def units_of_parts(arguments: argparse.Namespace) -> None:
+    """Look for units on part of the rows, in clean windows and where they are planted; write the section."""
+    started, judged, cases = time.process_time(), [], []
+    for name in _tracked(arguments):
+        table = TABLES[name]()
+        judged += list(parts.clean(table, arguments.part, arguments.every))
+        cases += list(parts.planted(table, arguments.part, arguments.windows, arguments.seed))
+    page.write_parts(judged, cases, arguments, time.process_time() - started)
+
+
+def old_deliveries(arguments: argparse.Namespace) -> None:
+    """Look for old deliveries under new keys, in clean windows and where they are planted; write the section."""
+    started, rows = time.process_time(), []
+    for name in _tracked(arguments):
+        rows += list(order.replay(TABLES[name](), arguments.windows, arguments.seed))
+    page.write_order(rows, arguments, time.process_time() - started)
+
+
+def _tracked(arguments: argparse.Namespace) -> Iterable[str]:
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(arguments.tables, description=arguments.sweep, console=Console(stderr=True))
+
+
+SWEEPS = {"clean": clean, "planted": planted, "parts": units_of_parts, "order": old_deliveries}
+
+
 def main() -> None:
-    """Run one of the two sweeps."""
+    """Run one of the sweeps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sweep", choices=("clean", "planted"))
+    parser.add_argument("sweep", choices=tuple(SWEEPS))
     parser.add_argument("--tables", type=lambda text: text.split(","), default=list(TABLES))
     parser.add_argument("--kinds", type=lambda text: text.split(","), default=[])
     parser.add_argument("--part", choices=("development", "held-out", "all"), default="development")
@@ -172,7 +176,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not DATA.is_dir():
         raise SystemExit(f"no data at {DATA}; set HEADWATER_DATA")
-    (clean if arguments.sweep == "clean" else planted)(arguments)
+    SWEEPS[arguments.sweep](arguments)
 
 
 if __name__ == "__main__":
