@@ -86,6 +86,15 @@ def test_the_numbers_of_a_change_are_those_in_hand(engine: Engine) -> None:
     )
 
 
+def test_a_column_that_names_the_month_brings_a_new_one_as_it_does_in_hand(engine: Engine) -> None:
+    whole = orders(81).with_columns(pl.col("at").dt.strftime("%Y-%m").alias("month"))
+    old, new = whole[: 48 * 60], whole[48 * 60 :]
+    assert not told(compared(old, new, columns=["month"]))
+    past, now = engine.table("old", old.to_arrow()), engine.table("recent", new.to_arrow())
+    for reference, current in ((past, now), (past, new), (old, now)):
+        assert not compared(reference, current, columns=["month"]).changes
+
+
 def test_a_key_that_comes_twice_is_counted_in_the_engine(engine: Engine) -> None:
     twice = pl.concat([NEW, NEW.filter(pl.col("at") >= dt.datetime(2024, 2, 25))])
     found = compared(OLD, engine.table("recent", twice.to_arrow()), key="order")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from headwater.adapters.engine_columns import field_of, stored
 from headwater.adapters.engine_summaries import summarise_windows
 from headwater.core.windows import Calendar
-from headwater.stats.profiling.mixes import frequent_in
+from headwater.stats.profiling.mixes import frequent_in, texts
 from headwater.stats.profiling.summaries import Summary
 
 if TYPE_CHECKING:
@@ -51,8 +51,11 @@ class EngineWindows:
 
     def metrics(
         self, keys: Sequence[str], *, like: Summary, columns: Sequence[str], key: Sequence[str]
-    ) -> Iterator[tuple[str, dict[str, float]]]:
-        """Yield the metrics of some windows, made in the engine: those of `Summary.metrics`, and a key's duplicates."""
+    ) -> Iterator[tuple[str, dict[str, float], dict[str, Mapping[str, int]]]]:
+        """Yield the metrics of some windows, made in the engine: those of `Summary.metrics`, and a key's duplicates.
+
+        And the texts of columns with a closed list, with their counts.
+        """
         frequent = frequent_in(like.columns)
         for at in range(0, len(keys), _TOGETHER):
             chosen = keys[at : at + _TOGETHER]
@@ -62,7 +65,8 @@ class EngineWindows:
             for start, summary in made.items():
                 if (name := self._key(start)) in chosen:
                     window = self.calendar.window(name)
-                    yield name, summary.metrics(window=window, frequent=frequent) | twice.get(start, {})
+                    measured = summary.metrics(window=window, frequent=frequent) | twice.get(start, {})
+                    yield name, measured, texts(summary.columns)
 
     def rows(self, keys: Sequence[str], columns: Sequence[str], most: int) -> dict[str, pl.DataFrame]:
         """Fetch a random sample of the rows of some neighbouring windows, of each about the same share.

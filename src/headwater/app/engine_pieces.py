@@ -8,11 +8,12 @@ from typing import Any, Protocol
 import polars as pl
 
 from headwater.app.frames import Progress, as_frame, pick
-from headwater.app.measuring import Laid, same, summed, telling
+from headwater.app.measuring import Laid, Texts, same, summed, telling
 from headwater.app.pieces import Cut, Piece, arranged, checked_time, sample, windows
 from headwater.app.wiring import engine_columns, engine_summaries, engine_windows, in_engine
 from headwater.core.errors import DataError, UnknownName
 from headwater.core.windows import Calendar, Window
+from headwater.stats.profiling.mixes import opened
 from headwater.stats.profiling.summaries import Summary, summarise
 
 UNTIMED = "only the schema is compared: rows in an engine have no order, so name their `time`"
@@ -61,13 +62,16 @@ def laid_in_engine(
         return Laid(before, after, parts, whole, latest, key, {}, sample)
     parts = arranged(old.pieces(time, calendar), new.pieces(time, calendar), time, calendar)
     measured: dict[str, dict[str, float]] = {}
+    past: list[Texts] = []
     if parts.banded:
         wanted = same(before.schema, after.schema)
         keys = key if set(key) <= set(after.columns) else ()
         total = len(parts.reference) + len(parts.current)
         for side, pieces in ((old, parts.reference), (new, parts.current)):
-            for window, metrics in side.metrics(pieces, whole, wanted, keys):
+            for window, metrics, texts in side.metrics(pieces, whole, wanted, keys):
                 measured[window] = dict(metrics)
+                if pieces is parts.reference:
+                    past.append(texts)
                 told(len(measured), total)
 
     def fetch(pieces: Sequence[Piece], most: int) -> list[tuple[Window, pl.DataFrame]]:
@@ -77,7 +81,9 @@ def laid_in_engine(
         return [(window, _cast(frame, shell)) for window, frame in found]
 
     left_out = LEFT_OUT.format("" if not key else " by other columns than the key") if parts.banded else ""
-    return Laid(before, after, parts, whole, latest, key, telling(measured, whole, parts), fetch, left_out)
+    return Laid(
+        before, after, parts, whole, latest, key, telling(measured, whole, parts, opened(past)), fetch, left_out
+    )
 
 
 def _agreed(after: pl.DataFrame, before: pl.DataFrame, mixed: bool) -> pl.DataFrame:
@@ -117,7 +123,7 @@ class _Side(Protocol):
     def pieces(self, time: str, calendar: Calendar) -> tuple[Piece, ...]: ...
     def metrics(
         self, pieces: Sequence[Piece], like: Summary, columns: Sequence[str], key: Sequence[str]
-    ) -> Iterator[tuple[str, dict[str, float]]]: ...
+    ) -> Iterator[tuple[str, dict[str, float], Texts]]: ...
     def rows(self, pieces: Sequence[Piece], most: int, columns: Sequence[str]) -> list[tuple[Window, pl.DataFrame]]: ...
 
 
@@ -139,11 +145,11 @@ class _InHand:
 
     def metrics(
         self, pieces: Sequence[Piece], like: Summary, columns: Sequence[str], key: Sequence[str]
-    ) -> Iterator[tuple[str, dict[str, float]]]:
+    ) -> Iterator[tuple[str, dict[str, float], Texts]]:
         for piece in pieces:
             wanted = [*columns, *(name for name in key if name not in columns)]
             chosen = Piece(piece.window, piece.frame.select(wanted), piece.label)
-            yield piece.window.key, summed(chosen, like, key)
+            yield (piece.window.key, *summed(chosen, like, key))
 
     def rows(self, pieces: Sequence[Piece], most: int, columns: Sequence[str]) -> list[tuple[Window, pl.DataFrame]]:
         return [(window, frame.select(columns)) for window, frame in sample(pieces, most)]
@@ -172,9 +178,11 @@ class _Afar:
 
     def metrics(
         self, pieces: Sequence[Piece], like: Summary, columns: Sequence[str], key: Sequence[str]
-    ) -> Iterator[tuple[str, dict[str, float]]]:
+    ) -> Iterator[tuple[str, dict[str, float], Texts]]:
         names = [piece.window.key for piece in pieces]
-        found: Iterator[tuple[str, dict[str, float]]] = self.windows.metrics(names, like=like, columns=columns, key=key)
+        found: Iterator[tuple[str, dict[str, float], Texts]] = self.windows.metrics(
+            names, like=like, columns=columns, key=key
+        )
         return found
 
     def rows(self, pieces: Sequence[Piece], most: int, columns: Sequence[str]) -> list[tuple[Window, pl.DataFrame]]:

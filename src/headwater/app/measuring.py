@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -10,7 +10,7 @@ import polars as pl
 from headwater.app.pieces import Cut, Piece
 from headwater.core.windows import Window
 from headwater.stats.profiling.links import WINDOW
-from headwater.stats.profiling.mixes import frequent_in, stamped
+from headwater.stats.profiling.mixes import frequent_in, opened, stamped, texts
 from headwater.stats.profiling.profile import known_values, profile_windows
 from headwater.stats.profiling.summaries import Summary, summarise
 
@@ -20,6 +20,8 @@ _UNIQUE = 0.99
 _WINDOWED = frozenset({"offset", "offset_wall", "min_hours", "mean_hours", "max_hours", "repeat_share", "echo_share"})
 Metrics = Mapping[str, Mapping[str, float]]
 """Window key to metrics."""
+Texts = Mapping[str, Mapping[str, int]]
+"""Column to its texts and their counts."""
 Fetch = Callable[[Sequence[Piece], int], list[tuple[Window, pl.DataFrame]]]
 """Returns rows of some pieces, at most so many of each."""
 
@@ -55,29 +57,40 @@ def measure(parts: Cut, whole: Summary, key: Sequence[str]) -> dict[str, dict[st
     """Measure every piece of two tables that are in hand."""
     pieces = [*parts.reference, *parts.current]
     if sum(piece.frame.height for piece in pieces) > _SUMMARISED:
-        found = {piece.window.key: summed(piece, whole, key) for piece in pieces}
+        made = {piece.window.key: summed(piece, whole, key) for piece in pieces}
+        found = {window: metrics for window, (metrics, _) in made.items()}
+        past = opened([made[piece.window.key][1] for piece in parts.reference])
     else:
         alike = same(parts.reference[0].frame.schema, parts.current[0].frame.schema)
         marked = [
             piece.frame.with_columns(pl.lit(piece.window.key).alias(WINDOW)).select(*alike, WINDOW) for piece in pieces
         ]
-        known = known_values(pl.concat([piece.frame for piece in parts.reference]))
+        known = known_values(pl.concat(marked[: len(parts.reference)], how="vertical_relaxed"))
         windows = [piece.window for piece in pieces]
         rows, frequent = pl.concat(marked, how="vertical_relaxed"), frequent_in(whole.columns)
-        found = profile_windows(rows, windows=windows, key=key, known=known, frequent=frequent)
-    return telling(found, whole, parts)
+        found, past = profile_windows(rows, windows=windows, key=key, known=known, frequent=frequent), set()
+    return telling(found, whole, parts, past)
 
 
-def summed(piece: Piece, whole: Summary, key: Sequence[str]) -> dict[str, float]:
-    """Measure a piece by its summary; of what needs rows side by side, the duplicates of a key alone."""
-    found = summarise(piece.frame, like=whole).metrics(window=piece.window, frequent=frequent_in(whole.columns))
+def summed(piece: Piece, whole: Summary, key: Sequence[str]) -> tuple[dict[str, float], Texts]:
+    """Measure a piece by its summary; of what needs rows side by side, the duplicates of a key alone.
+
+    Returns:
+        The metrics, and the texts of columns with a closed list.
+    """
+    made = summarise(piece.frame, like=whole)
+    found = made.metrics(window=piece.window, frequent=frequent_in(whole.columns))
     if key and piece.frame.height and set(key) <= set(piece.frame.columns):
         found["duplicate_share"] = 1 - piece.frame.select(key).n_unique() / piece.frame.height
-    return found
+    return found, texts(made.columns)
 
 
-def telling(found: Metrics, whole: Summary, parts: Cut) -> dict[str, dict[str, float]]:
-    """Keep the metrics that say something: of an identifier, that it is there, of a stamp of the window no shares."""
+def telling(found: Metrics, whole: Summary, parts: Cut, opened: Collection[str] = ()) -> dict[str, dict[str, float]]:
+    """Keep the metrics that say something: of an identifier, that it is there, of a stamp of the window no shares.
+
+    Nor the share of unseen texts in columns that always bring new ones (``opened``).
+    """
+    unsaid = {f"unseen_share.{name}" for name in opened}
     stamps = stamped([found[piece.window.key] for piece in parts.reference if piece.window.key in found])
     identifiers = {
         name for name, one in whole.columns.items()
@@ -85,7 +98,11 @@ def telling(found: Metrics, whole: Summary, parts: Cut) -> dict[str, dict[str, f
         and (one.kind == "text" or (one.kind == "number" and not one.field.is_float))
     }  # fmt: skip
     return {
-        window: {metric: value for metric, value in values.items() if _tells(metric, identifiers, stamps, parts)}
+        window: {
+            metric: value
+            for metric, value in values.items()
+            if metric not in unsaid and _tells(metric, identifiers, stamps, parts)
+        }
         for window, values in found.items()
     }
 

@@ -282,3 +282,11 @@ def test_a_column_that_holds_nothing_any_more_is_a_break_even_without_a_type(col
 
 def test_a_key_may_name_a_column_twice():
     assert not compared(NEW, key=["order", "order"]).alarms
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_column_that_names_the_month_brings_a_new_one(monkeypatch, many):
+    monkeypatch.setattr("headwater.app.measuring._SUMMARISED", 0 if many else 10**9)
+    whole = world(1, 48 * 81).with_columns(month=pl.col("at").dt.strftime("%Y-%m"))
+    for days in (60, 65):  # with and without a month that began in the reference's last quarter
+        assert not compared(whole[48 * days :], whole[: 48 * days], columns=["month"]).changes

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 import polars as pl
 
-from headwater.stats.profiling.columns import ColumnSummary
+from headwater.stats.profiling.columns import OPEN, ColumnSummary
 from headwater.stats.profiling.links import WINDOW
 
 FOLLOWED = 5
@@ -20,6 +20,7 @@ FOLLOWED = 5
 _LEAST_SHARE = 0.02  # of the rows: what is rarer moves by as much as one row more or less
 _MOST_TEXTS, _MOST_NUMBERS = 500, 12
 _STAMPED = 0.95  # share of windows with one value only: a row or two may come in a neighbour's file
+_EARLY = 0.75  # of the rows, that say which texts there are
 _TEXT = (pl.String, pl.Categorical, pl.Enum)
 _PREFIX = "share["
 
@@ -100,6 +101,48 @@ def stamped(windows: Sequence[Mapping[str, float]]) -> set[str]:
             if (name == "distinct" and value <= 1) or (name == "max" and value == values.get(f"min.{column}")):
                 single[column] = single.get(column, 0) + 1
     return {column for column, times in single.items() if times >= _STAMPED * len(windows)}
+
+
+def texts(columns: Mapping[str, ColumnSummary]) -> dict[str, Mapping[str, int]]:
+    """Return the counted texts of the columns that are compared with a closed list, for `opened`."""
+    return {
+        name: {str(value): times for value, times in column.top}
+        for name, column in columns.items()
+        if column.kind == "text" and column.known is not None
+    }
+
+
+def opened(windows: Sequence[Mapping[str, Mapping[str, int]]]) -> set[str]:
+    """Return the columns that have no closed list, though each of their texts fills thousands of rows.
+
+    Their newest windows bring texts that those before them did not have, or nearly every window has one text and not
+    all the same: names of months do both.
+
+    Args:
+        windows: The texts of past windows and their counts by column, oldest first.
+
+    Example:
+        >>> months = [{"month": {f"2018-0{1 + day // 30}": 50}, "shop": {"north": 30, "web": 20}} for day in range(120)]
+        >>> sorted(opened(months))
+        ['month']
+    """
+    found = set()
+    for name in dict.fromkeys(name for window in windows for name in window):
+        counts = [window.get(name, {}) for window in windows]
+        rows = [sum(count.values()) for count in counts]
+        before, seen, late, new = 0, set[str](), 0, 0
+        for count, held in zip(counts, rows, strict=True):
+            if before + held <= _EARLY * sum(rows):
+                seen.update(count)
+            else:
+                late += held
+                new += sum(times for text, times in count.items() if text not in seen)
+            before += held
+        singles = [next(iter(count)) for count in counts if len(count) == 1]
+        stamp = len(singles) >= _STAMPED * sum(map(bool, rows)) and len(set(singles)) > 1
+        if stamp or new > OPEN * late:
+            found.add(name)
+    return found
 
 
 def _most(dtype: Any) -> int:
