@@ -12,7 +12,7 @@ from headwater.app.declared import watched
 from headwater.app.filling import fillings, opened
 from headwater.app.frozen import frozen_by
 from headwater.app.line import Line
-from headwater.app.profiling import parents_of, profile_of
+from headwater.app.profiling import profile_of, profiles_of
 from headwater.app.readers import readers
 from headwater.app.running import Run, contract_results
 from headwater.app.succession import succession, trial
@@ -29,8 +29,6 @@ from headwater.mlops.segments import EARLIER, RECENT, segments
 from headwater.mlops.serving import identity
 from headwater.observe.outcome import MATURE
 from headwater.stats.frames.stacking import stack
-from headwater.stats.profiling.mixes import frequent_values
-from headwater.stats.profiling.profile import known_values, profile_windows
 from headwater.triage.mechanism import examine, look_back
 from headwater.triage.replay import Replay
 
@@ -141,19 +139,7 @@ def _profiles(line: Line, name: str, delivery: Delivery, delivered: Mapping[str,
         values = profile_of(line, asset, frame, window, delivery.parents)
         measured = {window.key: values}
     else:
-        first, _, last = window.key.partition("..")
-        spans = list(line.calendar.between(first, last))
-        keys = [span.key for span in spans]
-        rows = delivery.marked
-        parents = parents_of(line, asset, rows, keys, delivered)
-        measured = profile_windows(
-            rows,
-            windows=spans,
-            key=asset.key,
-            parents=parents,
-            known=known_values(rows),
-            frequent=frequent_values(rows),
-        )
+        measured = profiles_of(line, asset, delivery.pieces, delivered)
     for key, values in measured.items():
         yield Evidence(type="profile", subject=line.ref(asset.name), window=key, values=values, time=time)
 
@@ -328,4 +314,4 @@ def stored(line: Line, name: str, key: str) -> Delivery | None:
     window = line.calendar.window(key)
     parents, inputs = read_parents(line.calendar, asset, line.assets, tables, window)
     made = Delivery(name, window, "COMPLETE", run.mechanism, inputs, frame=pieces[key], parents=parents, pieces=pieces)
-    return replace(made, checks=tuple(contract_results(line, asset, pieces[key], window, parents)))
+    return replace(made, checks=tuple(contract_results(line, asset, pieces[key], window, parents, pieces)))

@@ -9,14 +9,14 @@ import polars.selectors as cs
 
 from headwater.app.line import Line
 from headwater.core.assets import Asset
-from headwater.core.errors import OutsideError
+from headwater.core.errors import CorruptTable, DataError, OutsideError
 from headwater.core.records import Evidence
 from headwater.core.windows import Window
-from headwater.dataops.delivery import Delivery, mark
+from headwater.dataops.delivery import Delivery, mark, read_parents
 from headwater.stats.frames.tables import compare
 from headwater.stats.profiling.links import WINDOW, Parent
 from headwater.stats.profiling.mixes import followed, frequent_values
-from headwater.stats.profiling.profile import KNOWN_LIMIT, known_values, profile
+from headwater.stats.profiling.profile import KNOWN_LIMIT, known_values, profile, profile_windows
 
 CHANGE_SHARE = "change.share"
 """Share of cells that differ from what the last accepted version gives for the same parents."""
@@ -48,6 +48,21 @@ def profile_of(
     )
 
 
+def profiles_of(
+    line: Line, asset: Asset, pieces: Mapping[str, pl.DataFrame], delivered: Mapping[str, Delivery]
+) -> dict[str, dict[str, float]]:
+    """Profile every window of a range, each beside the one before it and what its own parents held."""
+    keys, rows = sorted(pieces), mark(pieces)
+    return profile_windows(
+        rows,
+        windows=[line.calendar.window(key) for key in keys],
+        key=asset.key,
+        parents=parents_of(line, asset, rows, keys, delivered),
+        known=known_values(rows),
+        frequent=frequent_values(rows),
+    )
+
+
 def _link(parent: Asset, child: Asset, columns: Iterable[str]) -> tuple[str, ...]:
     """The parent's key, when the child carries it; an only parent with the same key is no join."""
     joined = len(child.reads) > 1 or parent.key != child.key
@@ -57,15 +72,15 @@ def _link(parent: Asset, child: Asset, columns: Iterable[str]) -> tuple[str, ...
 def parents_of(
     line: Line, asset: Asset, frame: pl.DataFrame, keys: list[str], delivered: Mapping[str, Delivery]
 ) -> dict[str, Parent]:
-    """Return the parents that an asset's rows point to, over a range of windows that was just delivered."""
+    """Return the parents that an asset's rows point to, over a range of windows, as delivered or as stored."""
     found = {}
     for read in asset.reads:
         parent = line.assets[read.parent]
         if link := _link(parent, asset, frame.columns):
             fresh = delivered[parent.name].pieces if parent.name in delivered else {}
-            older = [
-                key for key in line.services.tables.keys(parent.name) if key not in fresh and key <= keys[-1]
-            ][-max(1, read.lookback) :]  # fmt: skip
+            there = [key for key in line.services.tables.keys(parent.name) if key not in fresh and key <= keys[-1]]
+            older = [key for key in there if key < keys[0]][-max(1, read.lookback) :]
+            older += [key for key in there if key >= keys[0]]
             stored = {key: rows for key in older if (rows := line.services.tables.read(parent.name, [key])) is not None}
             rows = mark({**stored, **fresh})
             found[parent.name] = Parent(rows, link, lookback=read.lookback, snapshot=parent.snapshot)
@@ -124,9 +139,12 @@ def vocabulary(line: Line, asset: Asset, frame: pl.DataFrame) -> Evidence | None
 
 
 def change_metrics(
-    line: Line, asset: Asset, frame: pl.DataFrame, window: Window, parents: Mapping[str, pl.DataFrame]
+    line: Line, asset: Asset, frame: pl.DataFrame, window: Window, parents: Mapping[str, pl.DataFrame] | None = None
 ) -> dict[str, float]:
-    """Measure what prevention checks of code and releases look at, before the frame is written."""
+    """Measure what prevention checks of code and releases look at, before the frame of one window is written.
+
+    Without ``parents`` they are read where they are needed: a window of a range that has none has nothing to compare.
+    """
     deployment = None
     if (model := line.model_of(asset.name)) is not None:
         deployment = line.state.deployments.get(model.name)
@@ -134,12 +152,24 @@ def change_metrics(
     accepted, present = line.state.accepted.get(asset.name), line.mechanism(asset.name)
     intended = present is not None and line.approval(asset.name, present.code) is not None
     changed = accepted is not None and present != accepted and not intended
-    if asset.recomputable and ".." not in window.key and accepted is not None and changed:
+    if asset.recomputable and accepted is not None and changed:
         try:
+            parents = _read(line, asset, window) if parents is None else parents
+            if parents is None:
+                return found
             expected = line.compute(asset.name, accepted)(parents, window)
             found[CHANGE_SHARE] = compare(frame, expected, asset.key).share
-        except (OutsideError, MemoryError):
+        except (OutsideError, CorruptTable, MemoryError):
             raise
         except Exception:
             found[CHANGE_SHARE] = 1.0  # the accepted code does not run on what its parents are now
     return found
+
+
+def _read(line: Line, asset: Asset, window: Window) -> Mapping[str, pl.DataFrame] | None:
+    try:
+        return read_parents(line.calendar, asset, line.assets, line.services.tables, window)[0]
+    except CorruptTable:
+        raise
+    except DataError:
+        return None

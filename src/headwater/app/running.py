@@ -11,7 +11,7 @@ import polars as pl
 from headwater.app.arrival import mend
 from headwater.app.filling import grown
 from headwater.app.line import Line
-from headwater.app.profiling import change_metrics, profile_of
+from headwater.app.profiling import change_metrics, profile_of, profiles_of
 from headwater.core.assets import Asset, Mechanism
 from headwater.core.errors import ContractBroken, CorruptTable, WindowConflict
 from headwater.core.ports import Entry, TableVersion
@@ -24,6 +24,7 @@ from headwater.stats.frames.content import content_hash
 from headwater.stats.frames.tables import compare
 
 Progress = Callable[[str], None]
+Frames = Mapping[str, pl.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def one(line: Line, asset: Asset, mechanism: Mechanism, window: Window, run_key:
     run_id = events.run_id_of(asset.name, run_key, mechanism.id, time.isoformat())
     checked: list[CheckResult] = []
 
-    def check(made: Asset, frame: pl.DataFrame, at: Window, parents: Mapping[str, pl.DataFrame]) -> Sequence[Any]:
-        checked.extend(contract_results(line, made, frame, at, parents))
+    def check(made: Asset, frame: pl.DataFrame, at: Window, parents: Frames, pieces: Frames) -> Sequence[Any]:
+        checked.extend(contract_results(line, made, frame, at, parents, pieces))
         if failing := broken(checked):
             first = failing[0]
             error = ContractBroken(
@@ -118,12 +119,21 @@ def one(line: Line, asset: Asset, mechanism: Mechanism, window: Window, run_key:
 
 
 def contract_results(
-    line: Line, asset: Asset, frame: pl.DataFrame, window: Window, parents: Mapping[str, pl.DataFrame]
+    line: Line, asset: Asset, frame: pl.DataFrame, window: Window, parents: Frames, pieces: Frames
 ) -> list[CheckResult]:
-    """Execute an asset's contract on a frame; empty when it has none."""
+    """Execute an asset's contract on a frame; empty when it has none.
+
+    What a contract says of a window is asked of every window of a range.
+    """
     contract = line.contracts.get(asset.name)
     if contract is None:
         return []
+    if ".." in window.key:
+        each = {key: {"rows": float(piece.height)} for key, piece in pieces.items()}
+        if contract.needs_metrics:
+            for key, values in profiles_of(line, asset, pieces, {}).items():
+                each[key] |= values | change_metrics(line, asset, pieces[key], line.calendar.window(key))
+        return execute(contract, frame, window=window, each=each)
     metrics: dict[str, float] = {}
     if contract.needs_metrics:
         metrics = profile_of(line, asset, frame, window, parents)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,14 +30,23 @@ _DIMENSION = {
 }
 
 
+_Metrics = Mapping[str, Mapping[str, float]]
+"""Metrics by window; by an empty name where the frame is of one window."""
+
+
 class _NotThere(Exception):
     """What a check is about is not in the frame or the metrics."""
 
 
 def execute(
-    contract: Contract, frame: pl.DataFrame, *, window: Any = None, metrics: Mapping[str, float] | None = None
+    contract: Contract,
+    frame: pl.DataFrame,
+    *,
+    window: Any = None,
+    metrics: Mapping[str, float] | None = None,
+    each: Mapping[str, Mapping[str, float]] | None = None,
 ) -> list[CheckResult]:
-    """Execute a contract on one window's frame.
+    """Execute a contract on one window's frame, or on a range of windows at once.
 
     A declared column that is missing or of another type fails with severity ``error``: such a partition breaks the
     schema. Columns that the contract does not name are allowed. NaN counts as null. Checks in words, and checks of
@@ -48,6 +58,8 @@ def execute(
         window: The window, for the sentences in the results.
         metrics: The window's profile metrics by name, for checks of ``engine: headwater``; a check of a metric that is
             not here fails.
+        each: Where the frame is a range: the metrics of each of its windows, ``rows`` at least. Checks of metrics and
+            of the number of rows are of a window, so they must hold in every one in which the metric was measured.
 
     Returns:
         One result per promise, in the document's order; see `broken`.
@@ -60,13 +72,14 @@ def execute(
     """
     clean = frame.with_columns(pl.col(name).fill_nan(None) for name, dtype in frame.schema.items() if dtype.is_float())
     where = f" in window {window}" if window is not None else ""
+    told: _Metrics = {"": metrics or {}} if each is None else each
     results = list(_keys(contract, clean))
     for item in contract.properties:
         name = str(item["name"])
         results.extend(column_results(item, clean[name] if name in clean.columns else None, contract.raw))
-        results.extend(_quality(contract, clean, metrics or {}, name, item.get("quality") or ()))
-        results.extend(_inner(contract, clean, metrics or {}, item))
-    results.extend(_quality(contract, clean, metrics or {}, None, contract.quality))
+        results.extend(_quality(contract, clean, told, name, item.get("quality") or ()))
+        results.extend(_inner(contract, clean, told, item))
+    results.extend(_quality(contract, clean, told, None, contract.quality))
     return [_told(result, where) for result in results]
 
 
@@ -81,10 +94,7 @@ def _told(result: CheckResult, where: str) -> CheckResult:
         return result
     subject = f"column `{result.column}`: " if result.column else ""
     sentence = f"{subject}{result.check} is {_short(result.actual)}{where}, promised {result.expected}"
-    return CheckResult(
-        result.name, result.check, result.column, result.dimension, result.severity, False, result.actual,
-        result.expected, sentence,
-    )  # fmt: skip
+    return replace(result, detail=sentence)
 
 
 def _keys(contract: Contract, frame: pl.DataFrame) -> Iterator[CheckResult]:
@@ -105,7 +115,7 @@ def _keys(contract: Contract, frame: pl.DataFrame) -> Iterator[CheckResult]:
 
 
 def _inner(
-    contract: Contract, frame: pl.DataFrame, metrics: Mapping[str, float], item: Mapping[str, Any], prefix: str = ""
+    contract: Contract, frame: pl.DataFrame, metrics: _Metrics, item: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[CheckResult]:
     """Execute the quality checks of columns inside objects."""
     path = f"{prefix}{item['name']}"
@@ -118,7 +128,7 @@ def _inner(
 def _quality(
     contract: Contract,
     frame: pl.DataFrame,
-    metrics: Mapping[str, float],
+    metrics: _Metrics,
     column: str | None,
     checks: Iterable[Mapping[str, Any]],
 ) -> Iterator[CheckResult]:
@@ -131,11 +141,14 @@ def _quality(
         elif kind == "custom":
             made = check.get("implementation")
             metric = str(made.get("metric") if isinstance(made, Mapping) else made)
-            yield _compared(check, column, metric, partial(_profiled, metrics, metric))
+            yield _in_each(check, column, metric, metrics, metric)
         elif kind == "sql":
             yield _compared(check, column, "sql", partial(ask, str(check["query"]), frame, contract.dataset, column))
         else:
             metric = str(check.get("metric") or check.get("rule"))
+            if metric == "rowCount" and "" not in metrics:
+                yield _in_each(check, column, metric, metrics, "rows")
+                continue
             yield _compared(check, column, metric, partial(_measured, frame, check, metric, column))
 
 
@@ -153,6 +166,18 @@ def _compared(check: Mapping[str, Any], column: str | None, what: str, measure: 
         _name(check, column, what), what, column, _dimension(check, what), _severity(check), passed, actual, expected,
         detail,
     )  # fmt: skip
+
+
+def _in_each(check: Mapping[str, Any], column: str | None, what: str, metrics: _Metrics, metric: str) -> CheckResult:
+    """Compare a metric of each window; of a range, say in which window it fails first, and in how many."""
+    told = {key: values for key, values in metrics.items() if metric in values} or {"": {}}
+    results = {key: _compared(check, column, what, partial(_profiled, told[key], metric)) for key in told}
+    failed = {key: result for key, result in results.items() if not result.passed}
+    if not failed or "" in failed:
+        return next(iter(failed.values() or results.values()))
+    first = next(_told(result, f" in window {key}") for key, result in failed.items())
+    more = f", and fails in {len(failed) - 1} more of {len(told)} windows" if len(failed) > 1 else ""
+    return replace(first, detail=first.detail + more)
 
 
 def _skipped(check: Mapping[str, Any], column: str | None, what: str, why: str) -> CheckResult:

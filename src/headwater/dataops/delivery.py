@@ -17,8 +17,9 @@ from headwater.core.ports import TableStore, TableVersion
 from headwater.core.windows import Calendar, Window
 from headwater.stats.frames.stacking import stack
 
-Check = Callable[[Asset, pl.DataFrame, Window, Mapping[str, pl.DataFrame]], Sequence[Any]]
-"""Executes an asset's contract on a frame before it is written; raises `ContractBroken` to refuse it."""
+Check = Callable[[Asset, pl.DataFrame, Window, Mapping[str, pl.DataFrame], Mapping[str, pl.DataFrame]], Sequence[Any]]
+"""Executes an asset's contract on a frame (given its parents, and the frame cut into windows) before it is written;
+raises `ContractBroken` to refuse it."""
 Guard = Callable[[Mapping[str, pl.DataFrame]], None]
 """Looks at the windows that are about to be written; raises `WindowConflict` to keep what is there."""
 
@@ -195,7 +196,7 @@ def deliver(
         else:
             frame = _computed(asset, compute, frames, window)
             pieces = cut(calendar, asset, frame, window)
-        checks = tuple(check(asset, frame, window, frames))
+        checks = tuple(check(asset, frame, window, frames, pieces))
         guard(pieces)
         version = tables.write(asset.name, pieces, run_id=run_id)
     except (OutsideError, CorruptTable):

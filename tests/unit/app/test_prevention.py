@@ -1,11 +1,15 @@
 """The check that would have caught it: it fails on the bad windows, passes on the good ones, and stays quiet after."""
 
+from datetime import UTC, datetime
+
 import pytest
 import yaml
 
 from headwater.core.ports import Entry
 from headwater.dataops.contracts import load_contracts
+from headwater.testing.memory_tracking import MemoryTracking
 from unit.app.conftest import remedied, signed
+from unit.app.small_shop import FIRST, LEARNED, Shop
 from unit.app.small_shop import written as written_anew
 
 
@@ -78,6 +82,41 @@ def test_changed_code_is_bounded_by_what_it_changes(recoded, closed):
     assert recoded.run(6)["alarms"] == []  # a refactor
     recoded.edit('euros=pl.col("amount") * 1.0)', 'euros=pl.col("amount") + 3)')
     assert ("contract", check["name"]) in {(item["monitor"], item["metric"]) for item in recoded.run(7)["alarms"]}
+
+
+def checked(shop, name, number):
+    return shop.line.state.evidence[("contract", f"dataset:shop/{name}")][shop.day(number)].values
+
+
+def test_the_checks_of_a_change_hold_for_every_window_of_a_range(recoded, closed):
+    closed(recoded, 4)
+    recoded.wait(days=4)
+    assert recoded.workspace.run_range(recoded.day(5), recoded.day(7))["failed"] == []
+    assert checked(recoded, "orders", 7)["failed"] == []
+    recoded.edit('euros=pl.col("amount") * 1.5)', 'euros=pl.col("amount") + (pl.col("at").dt.day() == 24))')
+    recoded.wait(days=3)
+    assert recoded.workspace.run_range(recoded.day(8), recoded.day(10))["failed"] == []
+    [failed] = checked(recoded, "orders", 10)["failed"]
+    assert failed["name"] == "change_share" and f"in window {recoded.day(9)}" in failed["detail"]
+
+
+def test_a_project_with_checks_of_metrics_loads_its_history(tmp_path):
+    folder = written_anew(tmp_path / "new")
+    for name, metric, bounds in (
+        ("raw_orders", "rows", "[30, 90]"), ("orders", "change.share", "[0, 0.001]"), ("orders", "rows", "[66, 90]"),
+        ("order_features", "null_share.size", "[0, 0]"),
+    ):  # fmt: skip
+        file = folder / f"contracts/{name}.yaml"
+        head = "" if "quality" in file.read_text() else "    quality:\n"
+        file.write_text(
+            file.read_text() + f"{head}      - {{name: {metric.replace('.', '_')}, type: custom, engine: headwater, "
+            f"severity: warning, implementation: {{metric: {metric}}}, mustBeBetween: {bounds}}}\n"
+        )
+    shop = Shop(folder, MemoryTracking(), datetime(2024, 3, 16, 6, tzinfo=UTC))
+    assert shop.workspace.run_range(FIRST, LEARNED)["failed"] == []
+    assert checked(shop, "raw_orders", 0)["failed"] == checked(shop, "order_features", 0)["failed"] == []
+    [failed] = checked(shop, "orders", 0)["failed"]
+    assert failed["detail"].startswith("rows is 6") and "more of 44 windows" in failed["detail"]
 
 
 def test_code_that_cannot_be_compared_is_a_change_not_a_crash(recoded, closed):

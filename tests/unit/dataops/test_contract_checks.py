@@ -249,3 +249,29 @@ def test_words_and_other_engines_are_not_executed():
 def test_severity_decides_what_refuses(severity, refuses):
     result = one(f"quality: [{{metric: rowCount, mustBe: 9, severity: {severity}}}]", pl.DataFrame({"x": [1]}))
     assert bool(broken([result])) is refuses
+
+
+RANGE = "quality: [{metric: rowCount, mustBeBetween: [1, 2]}, {type: custom, engine: headwater, name: mean, " \
+    "implementation: {metric: mean.x}, mustBeLessThan: 10}]"  # fmt: skip
+
+
+def in_range(each):
+    return execute(contract(RANGE), pl.DataFrame({"x": [1, 2, 3, 4]}), window="2013-07-01..2013-07-03", each=each)
+
+
+def test_what_is_said_of_a_window_is_asked_of_every_window_of_a_range():
+    days = {f"2013-07-0{day}": {"rows": 2.0, "mean.x": 3.0} for day in (1, 2, 3)}
+    assert [(item.name, item.passed) for item in in_range(days)] == [("rowCount", True), ("mean", True)]
+    rows, mean = in_range(days | {key: {"rows": 3.0, "mean.x": 12.0} for key in ("2013-07-02", "2013-07-03")})
+    assert (rows.passed, mean.passed) == (False, False)
+    assert (
+        rows.detail == "rowCount is 3 in window 2013-07-02, promised between [1, 2], and fails in 1 more of 3 windows"
+    )
+    assert mean.detail == "mean.x is 12 in window 2013-07-02, promised < 10, and fails in 1 more of 3 windows"
+
+
+def test_a_metric_that_a_window_of_a_range_cannot_have_is_not_asked_of_it():
+    days = {"2013-07-01": {"rows": 1.0}, "2013-07-02": {"rows": 1.0, "mean.x": 3.0}}
+    assert all(item.passed for item in in_range(days))
+    _, mean = in_range({key: {"rows": 1.0} for key in days})
+    assert not mean.passed and mean.detail == "mean cannot be measured: metric `mean.x` is not in this window's profile"

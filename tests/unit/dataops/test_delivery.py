@@ -36,7 +36,7 @@ def fill(tables, name, numbers):
     tables.write(name, {day(number): rows(number) for number in numbers}, run_id="before")
 
 
-def passed(asset, frame, window, parents):
+def passed(asset, frame, window, parents, pieces):
     return ["looked at"]
 
 
@@ -446,7 +446,7 @@ def test_a_refused_contract_leaves_the_table_as_it_was(tables):
     before = everything(tables), tables.version("trips")
     seen = []
 
-    def refuse(asset, frame, window, parents):
+    def refuse(asset, frame, window, parents, pieces):
         seen.append((asset.name, frame.height, window.key, dict(parents)))
         raise ContractBroken("id is below 0")
 
