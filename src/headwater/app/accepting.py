@@ -9,7 +9,7 @@ from headwater.app.line import Line
 from headwater.core.errors import DataError, UsageError
 from headwater.core.ports import Entry
 from headwater.core.records import Finding
-from headwater.observe.acceptance import Acceptance, alike
+from headwater.observe.acceptance import Acceptance, touches
 from headwater.triage.incidents import move
 
 
@@ -38,17 +38,19 @@ def accept(
     _signed(by, reason, dry_run=dry_run)
     if first is not None:
         line.calendar.window(first)
-    own = [item for item in _open(line) if item.subject == subject and (not metric or alike(metric, item.metric))]
+    columns = line.state.history.columns
+    own = [item for item in _open(line) if item.subject == subject and touches(metric, item, columns(item))]
     alarms = [item for item in own if item.severity == "alarm"]
     since = first or min((item.window for item in _newest_run(line, alarms or own)), default=None)
     if since is None or not any(item.window >= since for item in own):
         raise _nothing(line, subject, metric, first)
-    below = sorted(
-        {item.subject for item in _open(line) if item.severity == "alarm" and subject in line.above(item.subject)
-         and item.window >= since}
-    ) if not metric else []  # fmt: skip
+    alarmed = [item for item in _open(line) if item.severity == "alarm" and item.window >= since]
+    following = [item for item in alarmed if subject in line.above(item.subject)]
+    below = sorted({item.subject for item in following}) if not metric else []
     made = Acceptance(subject, (subject, *below), metric, since, by, reason, line.services.clock.now())
-    covered = [item for item in _open(line) if made.covers(item)]
+    covered = [item for item in _open(line) if made.covers(item, columns(item))]
+    beside = [item for item in alarmed if item.subject == subject]
+    left = {(item.subject, item.metric) for item in [*beside, *following] if item not in covered}
     judged = [] if dry_run else _record(line, made, covered)
     return {
         "subject": subject,
@@ -59,9 +61,17 @@ def accept(
         "below": below,
         "findings": [{"window": item.window, "subject": item.subject, "metric": item.metric, "detail": item.detail}
                      for item in covered if item.severity == "alarm"],
+        "not_covered": [{"subject": one, "metric": other, "why": _why(subject, metric, one)}
+                        for one, other in sorted(left)],
         "judged_again": judged,
         "accepted": not dry_run,
     }  # fmt: skip
+
+
+def _why(subject: str, metric: str, other: str) -> str:
+    if other == subject:
+        return f"it is not about `{metric}`; accept it by its own name"
+    return f"only `{metric}` was accepted; without --metric what follows from {subject} is accepted with it"
 
 
 def undo(line: Line, subject: str, metric: str, by: str, reason: str) -> dict[str, Any]:

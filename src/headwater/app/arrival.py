@@ -101,8 +101,9 @@ def diagnosed(line: Line, asset: str, frame: pl.DataFrame, window: Window, learn
     if mended is not None and _leaves_gaps(mended, frame, learned):
         mended = None
     return Diagnosed(
-        best.repair, mended, best.before, best.after, best.confidence, best.detail, best.invertible, evidence=""
-    )
+        best.repair, mended, best.before, best.after, best.confidence, best.detail, best.invertible, evidence="",
+        columns=tuple(best.column.split(", ")) if best.column else (),
+    )  # fmt: skip
 
 
 GAPS = 0.02

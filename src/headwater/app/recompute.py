@@ -203,7 +203,9 @@ def _latency(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
 def _signature(past: Line, evidence: Evidence) -> Mapping[str, Any] | None:
     since, newest = str(evidence.values["since"]), bool(evidence.values["newest"])
     made = signature(past, _asset(past, evidence.subject), evidence.window, since, newest=newest)
-    return None if made is None else made.values
+    if made is None:
+        return None
+    return {name: value for name, value in made.values.items() if name != "columns" or name in evidence.values}
 
 
 def _replay(past: Line, evidence: Evidence) -> Mapping[str, Any]:

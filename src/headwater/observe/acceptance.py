@@ -46,10 +46,15 @@ class Acceptance:
         what = f"{self.metric} of {self.subject}" if self.metric else self.subject
         return f"{what} accepted as the new normal from {self.first} by {self.by}: {self.reason}"
 
-    def covers(self, finding: Finding) -> bool:
-        """Tell whether a finding that was there when it was given is about what it accepts."""
+    def covers(self, finding: Finding, columns: Iterable[str] = ()) -> bool:
+        """Tell whether a finding that was there when it was given is about what it accepts.
+
+        Args:
+            finding: The finding.
+            columns: The columns that a finding of several, a signature, is about; see `touches`.
+        """
         about = finding.subject in self.subjects and finding.window >= self.first
-        return about and (not self.metric or alike(self.metric, finding.metric))
+        return about and touches(self.metric, finding, columns)
 
     def body(self, state: str) -> dict[str, Any]:
         """Return the body of its ledger record; ``state`` is ``set`` or ``lifted``."""
@@ -62,6 +67,15 @@ class Acceptance:
             "reason": self.reason,
             "state": state,
         }
+
+
+def touches(metric: str, finding: Finding, columns: Iterable[str] = ()) -> bool:
+    """Tell whether a finding is about a metric, or about a column for all of its metrics; about all when it is empty.
+
+    The metric of a signature is a kind of fault, of the columns that it names.
+    """
+    named = [finding.metric, *(f"{finding.metric}.{column}" for column in columns)]
+    return not metric or any(alike(metric, name) for name in named)
 
 
 def alike(accepted: str, metric: str) -> bool:
@@ -84,8 +98,8 @@ class Acceptances:
     def __init__(self) -> None:
         self._given: list[tuple[Acceptance, frozenset[str], frozenset[str]]] = []
 
-    def add(self, record: Record, findings: Iterable[Finding]) -> None:
-        """Fold one record, given the findings that are there."""
+    def add(self, record: Record, findings: Iterable[tuple[Finding, Iterable[str]]]) -> None:
+        """Fold one record, given the findings that are there and the columns they name."""
         body = record.body
         if body["state"] == "lifted":
             same = [item for item in self._given if _named(item[0]) == (body["subject"], body["metric"], body["first"])]
@@ -95,7 +109,7 @@ class Acceptances:
             subject=body["subject"], subjects=tuple(body["subjects"]), metric=body["metric"], first=body["first"],
             by=body["by"], reason=body["reason"], time=record.time,
         )  # fmt: skip
-        covered = [finding for finding in findings if made.covers(finding)]
+        covered = [finding for finding, columns in findings if made.covers(finding, columns)]
         metrics = frozenset(finding.metric for finding in covered)
         self._given.append((made, frozenset(finding.id for finding in covered), metrics))
 

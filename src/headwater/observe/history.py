@@ -11,6 +11,7 @@ from headwater.core.ports import Record
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.acceptance import Acceptances, releveled
+from headwater.observe.runs import mapping
 from headwater.stats.alarms.exceedance import Baseline, Score, Slots
 
 SERIES = (
@@ -47,6 +48,7 @@ class History:
         self._alarms: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._notices: dict[str, set[str]] = defaultdict(set)
         self._newest: dict[tuple[str, str, str], Finding] = {}
+        self._columns: dict[str, tuple[str, ...]] = {}
         self._alarmed: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._verdicts: dict[str, str] = {}
         self._incidents: dict[str, set[str]] = defaultdict(set)
@@ -97,6 +99,8 @@ class History:
             self._arrivals[evidence.subject][evidence.window] = evidence.values
         elif evidence.type == "filling":
             self._fillings[evidence.subject].setdefault(evidence.window, []).append(evidence.values)
+        elif evidence.type == "signature":
+            self._columns[evidence.id] = _columns_of(evidence.values)
         if evidence.type not in SERIES or self.open(evidence):
             return
         key = (evidence.type, evidence.subject)
@@ -148,6 +152,10 @@ class History:
         if window not in self._alarms or not any(self._alarms[window].values()):
             return True
         return not self.in_alarm(subject, window) and window not in self._notices.get(subject, ())
+
+    def columns(self, finding: Finding) -> tuple[str, ...]:
+        """Return the columns that a signature's finding is about; its metric is a kind of fault."""
+        return next((self._columns[cause] for cause in finding.causes if cause in self._columns), ())
 
     def settled(self, finding: str) -> bool:
         """Tell whether a finding was accepted as the new normal since."""
@@ -221,7 +229,7 @@ class History:
 
     def _acceptance(self, record: Record) -> None:
         """Learn what was accepted; what was learned by an acceptance that is undone is unlearned."""
-        self.acceptances.add(record, self._findings.values())
+        self.acceptances.add(record, [(item, self.columns(item)) for item in self._findings.values()])
         for subject in record.body["subjects"]:
             keys = [key for key in self._series if key[1] == subject]
             since = {window for key in keys for window in self._series[key] if window >= record.body["first"]}
@@ -277,6 +285,15 @@ class History:
     def _forget(self) -> None:
         self._baselines.clear()
         self._scores.clear()
+
+
+def _columns_of(signature: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of a signature, of one that was recorded without them by what would repair it."""
+    told = signature.get("columns")
+    if told is None:
+        parameters = mapping(mapping(signature.get("repair")).get("parameters"))
+        told = [*parameters.get("columns", ()), *parameters.get("calendar", ())]
+    return tuple(map(str, told))
 
 
 def _number(value: Any) -> float | None:

@@ -33,6 +33,7 @@ class Diagnosed:
     detail: str
     invertible: bool
     evidence: str
+    columns: tuple[str, ...] = ()
 
     def values(self, since: str, newest: bool) -> dict[str, Any]:
         """Return the values of ``signature`` evidence: the finding, and what was taken for normal."""
@@ -44,6 +45,7 @@ class Diagnosed:
             "confidence": self.confidence,
             "invertible": self.invertible,
             "detail": self.detail,
+            "columns": list(self.columns),
             "since": since,
             "newest": newest,
         }

@@ -1,8 +1,12 @@
 """A change of level that somebody accepts is learned, its incident is judged again, and all of it can be undone."""
 
+from dataclasses import replace
+
 import pytest
 
+from headwater.app.judging import signature_finding
 from headwater.core.errors import DataError, UsageError
+from headwater.observe.history import History
 
 
 def bigger(shop, first, last, scale=3.0):
@@ -102,3 +106,40 @@ def test_nothing_is_accepted_where_nothing_alarmed(shop):
         shop.workspace.accept("raw_shops", by="ann", reason="x")
     with pytest.raises(UsageError, match="raw_shpos"):
         shop.workspace.accept("raw_shpos", by="ann", reason="x")
+
+
+def test_a_signature_about_a_column_is_accepted_with_the_column(shop):
+    """Beside the metrics of the column a fault of its unit is named."""
+    bigger(shop, 3, 12, scale=100)
+    shop.run(3)
+    found = [item for item in shop.line.state.findings[shop.day(3)] if item.subject == "dataset:shop/raw_orders"]
+    assert ("signature", "unit") in {(item.monitor, item.metric) for item in found if item.severity == "alarm"}
+    assert shop.line.state.history.columns(next(item for item in found if item.monitor == "signature")) == ("amount",)
+    shop.wait(minutes=1)
+    answer = shop.workspace.accept("raw_orders", metric="amount", by="ann", reason="in cents from now on")
+    covered = {(item["subject"], item["metric"]) for item in answer["findings"]}
+    assert ("dataset:shop/raw_orders", "unit") in covered
+    left = {(item["subject"], item["metric"]): item["why"] for item in answer["not_covered"]}
+    assert not covered & set(left) and "dataset:shop/raw_orders" not in {subject for subject, _ in left}
+    told = left[("dataset:shop/orders", next(metric for subject, metric in left if subject == "dataset:shop/orders"))]
+    assert "without --metric what follows from dataset:shop/raw_orders is accepted with it" in told
+    opened = shop.opened().line.state.history
+    assert all(opened.settled(item.id) for item in found if item.severity == "alarm"), "another process knows"
+    assert answer["judged_again"] == ["incident:shop/1"] and shop.only()["verdict"]["status"] != "named"
+
+
+def test_a_signature_of_another_column_is_not(shop):
+    bigger(shop, 3, 3, scale=100)
+    shop.run(3)
+    with pytest.raises(DataError, match="nothing of `age`"):
+        shop.workspace.accept("raw_orders", metric="age", by="ann", reason="x")
+
+
+def test_an_older_signature_tells_its_columns_by_its_repair(shop):
+    bigger(shop, 3, 3, scale=100)
+    shop.run(3)
+    made = shop.line.state.evidence[("signature", "dataset:shop/raw_orders")][shop.day(3)]
+    old = replace(made, values={name: value for name, value in made.values.items() if name != "columns"})
+    history = History(shop.line.calendar)
+    history.add_evidence(old)
+    assert history.columns(signature_finding(old)) == ("amount",)
