@@ -77,6 +77,19 @@ def _residual(metric: str, values: Mapping[str, float]) -> float:
     return math.log(max(value, _TINY)) if metric == "mae" and math.isfinite(value) else value
 
 
+def in_own_unit(metric: str, shift: float, usual: float) -> tuple[float, float]:
+    """Return how far a residual moved and from where, in the unit that its metric is told in everywhere else.
+
+    Example:
+        >>> shift, usual = in_own_unit("mae", math.log(20 / 4), math.log(4))
+        >>> round(shift, 6), round(usual, 6), in_own_unit("bias", 0.5, -1.0)
+        (16.0, 4.0, (0.5, -1.0))
+    """
+    if metric != "mae":
+        return shift, usual
+    return math.exp(usual + shift) - math.exp(usual), math.exp(usual)
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Judged rows of some windows, one after another.

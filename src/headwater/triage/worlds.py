@@ -16,7 +16,7 @@ from headwater.core.records import Evidence, Step, Verdict
 from headwater.stats.alarms.rise import Rise, rise
 from headwater.triage.case import REALISED, Case
 from headwater.triage.chain import NAMED, Keep
-from headwater.triage.outcomes import STREAMS, TOLD, table
+from headwater.triage.outcomes import STREAMS, TOLD, in_own_unit, table
 from headwater.triage.shifts import PAST, Look, inputs_of, parts_of, slice_of, windows_of
 from headwater.triage.suspects import Weighed
 
@@ -137,13 +137,14 @@ def _residual(look: Look) -> tuple[str, Rise | None, str]:
     metric, best = max(found, key=lambda item: item[1].evidence)
     share = sum(made.evidence for _, made in found) / len(streams)  # the mean of e-values is one
     best = replace(best, evidence=share)
+    shift, usual = in_own_unit(metric, best.mean, best.usual)
     text = (
-        f"{TOLD[metric]} moved by {best.mean:+.4g} from {best.usual:.4g} since {since[best.start]}: raised in "
+        f"{TOLD[metric]} moved by {shift:+.4g} from {usual:.4g} since {since[best.start]}: raised in "
         f"{best.raised} of {best.windows} label-mature windows, e-value {best.evidence:.3g} "
         f"({best.without:.3g} without the loudest window)"
     )
     look.note("e_value", text, e_value=best.evidence, e_value_without=best.without, raised=best.raised,
-              windows=best.windows, shift=best.mean, usual=best.usual)  # fmt: skip
+              windows=best.windows, shift=shift, usual=usual)  # fmt: skip
     return metric, best, since[best.start]
 
 
