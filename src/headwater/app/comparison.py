@@ -236,11 +236,20 @@ def _collapse(found: Sequence[Finding], laid: Laid) -> tuple[Change, ...]:
         if graver[0].severity == "notice" and _passing(graver, parts):
             continue
         worst = max(graver, key=lambda item: item.score)
+        detail = _called(worst.detail, parts)
         pieces = tuple(dict.fromkeys(labels[item.window] for item in graver if item.window in labels))
         made.append(
-            Change(column, worst.severity, worst.metric, worst.score, worst.value, worst.expected, worst.detail, pieces)
+            Change(column, worst.severity, worst.metric, worst.score, worst.value, worst.expected, detail, pieces)
         )
     return _ranked(made)
+
+
+def _called(detail: str, parts: Cut) -> str:
+    """Call a piece that a sentence speaks of by its label: blocks have stand-ins for windows."""
+    for pieces, whose in ((parts.reference, " of the reference"), (parts.current, "")):
+        for piece in () if parts.timed else pieces:
+            detail = detail.replace(f"since {piece.window.key}", f"since {piece.label}{whose}")
+    return detail
 
 
 def _column(name: str, known: Collection[str]) -> str:

@@ -13,6 +13,7 @@ from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
 from headwater.observe.structure import DIRECTIONS, LIMIT
+from headwater.stats.alarms.drifts import Drift
 from headwater.stats.alarms.eprocess import e_bh
 from headwater.stats.alarms.exceedance import Baseline, Score
 
@@ -22,6 +23,8 @@ DRIFT = 1000.0
 
 EXTREME = 4.0
 """Exceedance of a whole column from which it wakes somebody."""
+KEPT, GAINED = 0.6, 2.0
+"""Rows, as a share of those before, from which a drift of their number wakes somebody. Seasons make two of three."""
 _REPEAT, _DRIFTED = 10.0, "has drifted"
 _DISCOVERIES = 0.1  # wanted false discovery rate among the columns of a window
 _CLOCKED = ("min_hours", "max_hours", "offset", "offset_wall")  # one odd row sets them: they jump and never drift
@@ -33,8 +36,9 @@ class DistributionMonitor:
 
     Storms and holidays move distributions as far as faults do, so a jump is only a notice: what sets a fault apart is a
     repair that undoes it, and that is looked for in triage. It alarms where no weather can be the reason: the whole
-    body of a column, mean and quartiles alike, is four bands away, or texts of one length now have another. One finding
-    per column, named after its most unusual metric.
+    body of a column, mean and quartiles alike, is four bands away, or texts of one length now have another. And the
+    number of rows, where it breathes so much that half of them is inside its band: a drift of it to less than .6 or
+    more than twice of what it was. One finding per column, named after its most unusual metric.
 
     A drift of a column is told once in two weeks (of hours: two days), in whatever metric it shows.
 
@@ -58,7 +62,11 @@ class DistributionMonitor:
         scores = {metric: score for metric, score in history.scores(item).items() if score.r > 0}
         baseline = history.baseline(item.type, item.subject, item.window)
         told = self._told(item, history, baseline.keys[-baseline.warm :])
-        drifting = {one for one in _drifting(scores) if self._is_news(item, one, scores[one], history, told)}
+        drifts = {one: baseline.drift(item.window, item.values, one) for one in _drifting(scores)}
+        drifting = {
+            one for one in drifts
+            if self._is_news(item, one, scores[one], history, told) or _is_loss(one, drifts[one])
+        }  # fmt: skip
         columns: dict[str, list[str]] = defaultdict(list)
         for metric, score in scores.items():
             if (score.r > LIMIT and metric.split(".", 1)[0] not in DIRECTIONS) or metric in drifting:
@@ -68,7 +76,10 @@ class DistributionMonitor:
             worst = max(metrics, key=lambda metric: (scores[metric].r, scores[metric].evidence))
             extreme = _extreme(worst.partition(".")[2], scores, baseline)
             others = [name for name in metrics if name != worst]
-            found.append(self._finding(item, worst, scores[worst], others, "alarm" if extreme else "notice", now))
+            drift = drifts.get(worst) if scores[worst].r <= LIMIT else None
+            severe = extreme or (drift is not None and _is_loss(worst, drift))
+            severity: Literal["alarm", "notice"] = "alarm" if severe else "notice"
+            found.append(self._finding(item, worst, scores[worst], drift, others, severity, now))
         return found
 
     def _told(self, item: Evidence, history: History, recent: Sequence[str]) -> set[str]:
@@ -93,13 +104,17 @@ class DistributionMonitor:
         item: Evidence,
         metric: str,
         score: Score,
+        drift: Drift | None,
         others: Sequence[str],
         severity: Literal["alarm", "notice"],
         now: datetime,
     ) -> Finding:
         detail = f"{metric} is {score.value:.4g}, expected {score.expected:.4g} ({score.low:.4g} to {score.high:.4g})"
-        if score.r <= LIMIT:
-            detail = f"{metric} {_DRIFTED} (e-value {score.evidence:.3g}): {score.value:.4g} after {score.expected:.4g}"
+        value, expected = score.value, score.expected
+        if drift is not None:
+            value, expected = drift.level, drift.before
+            begun = f"{_DRIFTED} since {drift.since} (e-value {score.evidence:.3g})"
+            detail = f"{metric} {begun}: {value:.4g} on average, {expected:.4g} before"
         if others:
             detail += f"; also {', '.join(others[:4])}" + (f" and {len(others) - 4} more" if len(others) > 4 else "")
         return item.finding(
@@ -109,8 +124,8 @@ class DistributionMonitor:
             score.r if score.r > LIMIT else score.evidence / DRIFT,
             detail,
             now,
-            score.value,
-            score.expected,
+            value,
+            expected,
         )
 
 
@@ -139,6 +154,11 @@ def _drifting(scores: dict[str, Score]) -> set[str]:
     evidence = np.array([scores[name].evidence for name in names])
     chosen = e_bh(evidence, _DISCOVERIES) & (evidence >= DRIFT)
     return {name for name, kept in zip(names, chosen, strict=True) if kept}
+
+
+def _is_loss(metric: str, drift: Drift) -> bool:
+    """Tell whether rows are missing, or there too often, for so long that no season is the reason."""
+    return metric == "rows" and not KEPT < drift.level / max(drift.before, 1.0) < GAINED
 
 
 def _may_drift(name: str, score: Score) -> bool:

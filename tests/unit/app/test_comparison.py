@@ -290,3 +290,16 @@ def test_a_column_that_names_the_month_brings_a_new_one(monkeypatch, many):
     whole = world(1, 48 * 81).with_columns(month=pl.col("at").dt.strftime("%Y-%m"))
     for days in (60, 65):  # with and without a month that began in the reference's last quarter
         assert not compared(whole[48 * days :], whole[: 48 * days], columns=["month"]).changes
+
+
+@pytest.mark.parametrize("time", ["at", None])
+def test_a_drift_is_told_from_where_to_where_and_since_when(monkeypatch, time):
+    whole = world(3)
+    last = whole[48 * 90 :].with_columns(gift=pl.col("gift") | (pl.int_range(pl.len()) % 7 == 0))
+    if time is None:  # blocks of a day, to have as many
+        monkeypatch.setattr("headwater.app.pieces.MOST", 90)
+        monkeypatch.setattr("headwater.app.pieces.LEAST", 90)
+    found = compared(last, whole[: 48 * 90], time=time, columns=["gift"])
+    (drift,) = [one for one in found.changes if "has drifted" in one.detail]
+    assert drift.value == pytest.approx(0.23, abs=0.03) and drift.expected == pytest.approx(0.1, abs=0.02)
+    assert ("since 2024-0" if time else "since rows 1 to 48 (") in drift.detail

@@ -82,6 +82,39 @@ def test_a_drift_that_stays_inside_the_band_is_noticed():
     assert all("drifted" in item.detail for item in found)
 
 
+def test_a_drift_is_told_with_its_beginning_and_both_levels_though_the_newest_window_is_as_before():
+    random, history, found = np.random.default_rng(4), History(CALENDAR), []
+    for day in range(150):
+        nulls = 0.0 if day < 120 or day % 3 == 0 else 0.012
+        item = evidence(DAYS[day], {"rows": 1000.0 + random.integers(0, 50), "null_share.vendor": nulls})
+        history.add_evidence(item)
+        fresh = DistributionMonitor().evaluate([item], history, CALENDAR, NOW)
+        for one in fresh:
+            history.add_finding(one)
+        found += fresh
+    (first, *_) = [one for one in found if one.metric == "null_share.vendor"]
+    assert f"since {DAYS[121]}" in first.detail
+    assert first.expected == 0.0 and 0.006 < first.value < 0.012
+    assert first.detail.endswith(f"{first.value:.4g} on average, 0 before")
+
+
+@pytest.mark.parametrize(
+    ("kept", "noise", "severity"), [(0.5, 0.2, "alarm"), (0.72, 0.1, "notice"), (2.2, 0.2, "alarm")]
+)
+def test_half_of_the_rows_gone_for_days_wakes_somebody_where_rows_breathe(kept, noise, severity):
+    random, history, found = np.random.default_rng(6), History(CALENDAR), []
+    for day in range(150):
+        rows = round(1000 * np.exp(random.normal(0, noise)) * (kept if day >= 120 else 1))
+        item = evidence(DAYS[day], {"rows": float(rows)})
+        fresh = DistributionMonitor().evaluate([item], history, CALENDAR, NOW)
+        history.add_evidence(item)
+        for one in fresh:
+            history.add_finding(one)
+        found += [one for one in fresh if "drifted" in one.detail]
+    assert found and {one.severity for one in found} == {severity}
+    assert found[0].value == pytest.approx(1000 * kept, rel=0.15) and DAYS[118] <= found[0].detail.split()[4]
+
+
 @pytest.mark.parametrize(
     ("metric", "value", "noticed"),
     [

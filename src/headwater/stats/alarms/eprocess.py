@@ -72,6 +72,18 @@ def step(state: Floats, unit: Floats, bets: Sequence[float] = BETS) -> Floats:
     return np.where(known, np.maximum(state, 1.0) * factor, state)
 
 
+def ages(before: Floats, age: Floats, unit: Floats) -> Floats:
+    """Return for how many windows, this one too, each bet has run since evidence last began at nothing.
+
+    Args:
+        before: The state before `step`.
+        age: The ages before it; zeros at first.
+        unit: See `step`.
+    """
+    fresh: Floats = np.where(np.isfinite(unit) & (before <= 1.0), 1.0, age + 1.0)
+    return fresh
+
+
 def mixture(state: Floats) -> Floats:
     """Return the evidence of all bets together: their mean."""
     return np.asarray(state.mean(axis=0))

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from headwater.core.windows import Calendar
 from headwater.stats.alarms import eprocess, sizes
+from headwater.stats.alarms.drifts import Drift, drift_of
 from headwater.stats.alarms.forms import COUNT, Forms
 
 Floats = npt.NDArray[np.float64]
@@ -109,6 +110,7 @@ class Baseline:
     """
 
     _evidence: Floats
+    _ages: Floats
     _path: Floats
     _squares: Floats
     _counts: Floats
@@ -182,6 +184,17 @@ class Baseline:
                 found[name] = Score(r, seen, expected, spread, low, high, evidence, windows[place], int(toward))
         return found
 
+    def drift(self, window: str, metrics: Mapping[str, float], metric: str) -> Drift:
+        """Say since when a metric lies elsewhere, and where, when its evidence of a shift is worth telling."""
+        place, given = self._place[metric], self._row(metrics)
+        unit = self._unit(self._lasting(window, self._forms.forward(given)))
+        state, age = eprocess.step(self._evidence, unit), eprocess.ages(self._evidence, self._ages, unit)
+        length = int(age[int(np.argmax(state[:, place])), place])
+        values = np.append(self.values(metric), given[place])
+        seasons = self._coarse if self.slots.calendar.every == "1h" else self._fine
+        slot = self.slots.of(window)[0 if self.slots.calendar.every == "1h" else 1]
+        return drift_of([*self.keys, window], values, [*seasons.tolist(), slot], length, LASTING * self.trailing)
+
     def update(self, window: str, metrics: Mapping[str, float]) -> None:
         """Learn one accepted window, later than all before it. Never call it for a window in alarm."""
         self._admit(metrics)
@@ -248,6 +261,7 @@ class Baseline:
         self._deviations = np.hstack([self._deviations, blank])
         self._sampled = np.append(self._sampled, np.zeros(len(new) if len(self._sampled) else 0))
         self._evidence = np.hstack([self._evidence, np.ones((len(self._evidence), len(new)))])
+        self._ages = np.hstack([self._ages, np.zeros((len(self._ages), len(new)))])
         self._path = np.hstack([self._path, np.ones((len(self._path), len(new)))])
         self._squares, self._counts = (
             np.append(self._squares, np.zeros(len(new))),
@@ -269,13 +283,17 @@ class Baseline:
         lasting: Floats = flat - _trailing_means(flat, LASTING * self.trailing, _least(self.trailing))
         self._squares, self._counts = np.nansum(lasting**2, axis=0), np.isfinite(lasting).sum(axis=0).astype(np.float64)
         self._evidence = np.ones((len(eprocess.BETS), len(self.names)))
+        self._ages = np.zeros(self._evidence.shape)
         self._path = np.ones((len(lasting), len(self.names)))
         for at, row in enumerate(self._unit(lasting)):
+            self._ages = eprocess.ages(self._evidence, self._ages, row)
             self._evidence = eprocess.step(self._evidence, row)
             self._path[at] = eprocess.mixture(self._evidence)
 
     def _accumulate(self, lasting: Floats) -> None:
-        self._evidence = eprocess.step(self._evidence, self._unit(lasting))
+        unit = self._unit(lasting)
+        self._ages = eprocess.ages(self._evidence, self._ages, unit)
+        self._evidence = eprocess.step(self._evidence, unit)
         self._path = np.vstack([self._path, eprocess.mixture(self._evidence)])[-self.keep :]
         self._squares, self._counts = self._squares + np.nan_to_num(lasting) ** 2, self._counts + np.isfinite(lasting)
 
