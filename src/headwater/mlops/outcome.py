@@ -23,16 +23,16 @@ _Z95 = 1.959963984540054
 _MAX_LABEL_COLUMNS = 30
 
 
-def performance(model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | None) -> dict[str, float]:
+def performance(model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | None) -> dict[str, Any]:
     """Return the values of ``performance`` evidence for one window.
 
     ``n`` scored rows, ``matured`` of them with an outcome, ``maturity`` their share. Over the matured rows:
     ``log_loss`` and ``expected_log_loss`` (what it would be were p right), their difference ``excess``, ``brier``,
     ``auc``, ``slope`` of calibration, ``accuracy``, ``precision``, ``recall``, ``base_rate``, ``mean_p``, their
     difference ``bias`` and ``decision_rate``; ``_low`` and ``_high`` of most are 95 % bounds. What is not defined (an
-    AUC of one class) is left out. For other tasks the measures are those of
-    `stats.outcomes.regression.measure` (``mae``, ``rmse``, ``bias``,
-    ``r2``, ``slope`` ...) and `stats.outcomes.ranking.measure` (``ndcg``, ``map``, ``mrr`` ...; bounds over queries).
+    AUC of one class) is left out. For other tasks the measures are those of `stats.outcomes.regression.measure`
+    (``mae``, ``rmse``, ``bias``, ``r2``, ``slope`` ...), with ``errors`` by the size of the prediction
+    (`errors_by_size` there), and `stats.outcomes.ranking.measure` (``ndcg``, ``map`` ...; bounds over queries).
 
     The bounds take rows as independent. Windows differ from each other by far more than that (27 times in the variance,
     measured on a year of flights), so they say how well this window was measured, not whether it is unusual.
@@ -52,7 +52,10 @@ def performance(model: Model, predictions: pl.DataFrame, labels: pl.DataFrame | 
         values["maturity"] = there.height / rows.height
     if there.height:
         values |= _MEASURES[model.task](model, there)
-    return {name: value for name, value in values.items() if math.isfinite(value)}
+    found: dict[str, Any] = {name: value for name, value in values.items() if math.isfinite(value)}
+    if model.task == "regression" and there.height:
+        found["errors"] = regression.errors_by_size(*_pair(model, there))
+    return found
 
 
 def _of_numbers(model: Model, there: pl.DataFrame) -> dict[str, float]:

@@ -44,6 +44,7 @@ class History:
         self._series: dict[Key, dict[str, dict[str, float]]] = defaultdict(dict)
         self._arrivals: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
         self._fillings: dict[str, dict[str, list[Mapping[str, Any]]]] = defaultdict(dict)
+        self._errors: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
         self._findings: dict[str, Finding] = {}
         self._alarms: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         self._notices: dict[str, set[str]] = defaultdict(set)
@@ -103,6 +104,8 @@ class History:
             self._columns[evidence.id] = _columns_of(evidence.values)
         if evidence.type not in SERIES or self.open(evidence):
             return
+        if evidence.type == "performance":
+            self._errors[evidence.subject][evidence.window] = mapping(evidence.values.get("errors"))
         key = (evidence.type, evidence.subject)
         if evidence.values.get("frozen"):
             if self._series[key].pop(evidence.window, None) is not None:
@@ -173,6 +176,10 @@ class History:
         """Return one metric by window, in order."""
         found = self._series.get((type, subject), {})
         return {window: found[window][metric] for window in sorted(found) if metric in found[window]}
+
+    def errors(self, subject: str, window: str) -> Mapping[str, Any]:
+        """Return a model's errors in a window by the size of the prediction; empty where none are known."""
+        return self._errors.get(subject, {}).get(window, {})
 
     def arrivals(self, subject: str) -> Mapping[str, Mapping[str, Any]]:
         """Return what is known of a dataset's deliveries, by window."""

@@ -8,9 +8,10 @@ from datetime import datetime
 
 import numpy as np
 
-from headwater.core.records import Evidence, Finding
+from headwater.core.records import Evidence, Finding, Severity
 from headwater.core.windows import Calendar
 from headwater.observe.history import History
+from headwater.observe.runs import mapping
 from headwater.observe.structure import LIMIT
 from headwater.stats.alarms.eprocess import (
     STEEP,
@@ -20,6 +21,7 @@ from headwater.stats.alarms.eprocess import (
     standardise,
     threshold_for,
 )
+from headwater.stats.outcomes.regression import difficulty, pooled
 
 RUN_LENGTH = 300.0
 """Wanted windows between two false alarms of the performance monitor, by theory: history keeps far below it."""
@@ -47,11 +49,11 @@ class PerformanceMonitor:
     """Alarm when outcomes no longer follow the predictions: an e-CUSUM over label-mature windows.
 
     On ``excess``, r_w = mean(loss - E[loss | p]) of a window, upwards, and on ``bias``, mean(p - outcome), both ways:
-    fewer outcomes than foretold make the loss smaller. Of a regression on the logarithm of ``mae`` upwards and on
-    ``bias`` both ways; of a ranking on ``ndcg`` downwards. One bad window is weather; it takes a few in a row. Blind to
-    a model that became less sharp but stayed calibrated, and in its first 14 windows; a regression's
-    errors may also grow because the world became harder to foretell, and
-    what days differ by hides a small shift for more than a week.
+    fewer outcomes than foretold make the loss smaller. Of a regression on the logarithm of ``mae`` upwards, against
+    what predictions of these sizes lead to expect (`stats.outcomes.regression.difficulty`), and on ``bias`` both ways;
+    of a ranking on ``ndcg`` downwards. One bad window is weather; it takes a few in a row. Blind to a model that became
+    less sharp but stayed calibrated, and in its first 14 windows; a regression's errors may also grow because the world
+    became harder to foretell, and what days differ by hides a small shift for more than a week.
 
     False alarms: at most one in `RUN_LENGTH` windows by theory if windows were independent; a model that nobody trains
     again alarms more often, as it grows stale. Two metrics share the rate between them.
@@ -74,17 +76,20 @@ class PerformanceMonitor:
     def _one(self, item: Evidence, metric: str, of: int, history: History, now: datetime) -> list[Finding]:
         bets, logarithm = WATCHED[metric]
         series = {
-            window: math.log(max(value, _TINY)) if logarithm else value
+            window: value
             for window, value in history.series("performance", item.subject, metric).items()
             if window < item.window and _mature(history.values("performance", item.subject, window))
         }
-        newest = float(item.values[metric])
-        series[item.window] = math.log(max(newest, _TINY)) if logarithm else newest
+        newest = series[item.window] = float(item.values[metric])
         windows = list(series)
         sound = [window for window in windows if history.learnable(item.subject, window) and window != item.window]
-        reference = np.array([series[window] for window in sound[:-_HELD_BACK] or sound])
-        if len(sound) < _WARM or len(reference) < _WARM - _HELD_BACK:
+        past = sound[:-_HELD_BACK] or sound
+        if len(sound) < _WARM or len(past) < _WARM - _HELD_BACK:
             return []
+        harder = _difficulties(item, windows, past, history) if logarithm else {}
+        if logarithm:
+            series = {key: math.log(max(value, _TINY) / harder[key]) for key, value in series.items()}
+        reference = np.array([series[window] for window in past])
         alarmed = [window for window in windows if window < item.window and history.in_alarm(item.subject, window)]
         told = max([history.alarmed(self.name, item.subject, item.window), *alarmed])
         since = [window for window in windows if window > told]
@@ -97,8 +102,8 @@ class PerformanceMonitor:
         limit = threshold_for(RUN_LENGTH * of)
         if evidence < limit or _without_loudest(unit, bets) < ALONE * limit:
             return []
-        usual = math.exp(mean) if logarithm else mean
-        said = f"{metric} is {newest:.4g}, usually {usual:.4g}"
+        usual = math.exp(mean) * harder[item.window] if logarithm else mean
+        said = f"{metric} is {newest:.4g}, usually {usual:.4g}" + (" with such predictions" if logarithm else "")
         if metric == "excess":
             said = f"outcomes cost {newest:+.4f} more than the probabilities said, usually {usual:+.4f}"
         text = f"{said}; e-value {evidence:.3g} over {len(since)} windows"
@@ -128,7 +133,10 @@ class LabelMonitor:
 
 
 class UnmeasuredMonitor:
-    """Alarm when an outcome cannot be measured at all: a cost function fails, labels do not join predictions."""
+    """Alarm when an outcome cannot be measured at all: a cost function fails, labels do not join predictions.
+
+    A monitor of the project that cannot be measured says so as loudly as it was declared.
+    """
 
     name = "unmeasured"
 
@@ -140,7 +148,8 @@ class UnmeasuredMonitor:
         for item in evidence:
             if item.type == "unmeasured":
                 metric, text = str(item.values["metric"]), str(item.values["error"])
-                found.append(item.finding(self.name, metric, "alarm", 1.0, text, now))
+                severity: Severity = "notice" if item.values.get("severity") == "notice" else "alarm"
+                found.append(item.finding(self.name, metric, severity, 1.0, text, now))
         return found
 
 
@@ -176,6 +185,14 @@ def _without_loudest(unit: np.ndarray, bets: Sequence[float]) -> float:
     loudest = newest + int(np.argmax(np.abs(unit[newest:])))
     rest = np.delete(unit, loudest)
     return float(e_cusum(rest, bets)[-1]) if len(rest) else 1.0
+
+
+def _difficulties(item: Evidence, windows: Sequence[str], past: Sequence[str], history: History) -> dict[str, float]:
+    """Return by window how much larger errors its predictions lead to expect than those of the past do."""
+    errors = {window: history.errors(item.subject, window) for window in windows}
+    errors[item.window] = mapping(item.values.get("errors"))
+    usual = pooled(errors[window] for window in past)
+    return {window: difficulty(own, usual) for window, own in errors.items()}
 
 
 def _bounds(item: Evidence) -> str:

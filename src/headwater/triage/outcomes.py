@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import polars as pl
 from headwater.core.project import Model
 from headwater.stats.alarms.eprocess import STEEP
 from headwater.stats.outcomes.performance import expected_log_loss, log_loss
+from headwater.stats.outcomes.regression import Sizes, difficulty, pooled
 from headwater.stats.outcomes.segments import Column, cut
 from headwater.stats.outcomes.task_loss import task_loss
 
@@ -56,7 +58,7 @@ class Outcomes:
     """
 
     windows: tuple[str, ...]
-    values: Mapping[str, Mapping[str, float]]
+    values: Mapping[str, Mapping[str, Any]]
     accepted: frozenset[str]
     scored: tuple[str, ...] = ()
     rows: Callable[[str], pl.DataFrame | None] = _no_rows
@@ -66,11 +68,23 @@ class Outcomes:
         return replace(self, rows=_no_rows)
 
     def stream(self, metric: str, keys: Sequence[str]) -> Floats:
-        """Return a residual by window; NaN where it was not measured. Sizes of errors come as logarithms."""
-        return np.array([_residual(metric, self.values.get(key, {})) for key in keys], dtype=np.float64)
+        """Return a residual by window; NaN where it was not measured.
+
+        Sizes of errors come as logarithms, as they would be were predictions of the usual sizes.
+        """
+        found = [_residual(metric, self.values.get(key, {})) for key in keys]
+        if metric == "mae":
+            usual = pooled(self._errors(key) for key in self.accepted)
+            found = [
+                value - math.log(difficulty(self._errors(key), usual)) for value, key in zip(found, keys, strict=True)
+            ]
+        return np.array(found, dtype=np.float64)
+
+    def _errors(self, key: str) -> Sizes:
+        return self.values.get(key, {}).get("errors") or {}
 
 
-def _residual(metric: str, values: Mapping[str, float]) -> float:
+def _residual(metric: str, values: Mapping[str, Any]) -> float:
     if metric == "error":
         return float(values.get("base_rate", math.nan)) - float(values.get("mean_p", math.nan))
     value = float(values.get(metric, math.nan))

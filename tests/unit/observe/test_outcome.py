@@ -4,6 +4,7 @@ import numpy as np
 
 from headwater.observe.history import History
 from headwater.observe.monitors import evaluate
+from headwater.stats.outcomes.regression import errors_by_size
 from unit.observe.worlds import CALENDAR, DAYS, MODEL, NOW, evidence
 
 
@@ -113,3 +114,29 @@ def test_the_business_metric_is_a_notice_and_waits_for_labels():
     assert judged(value=5000.0, n=10, matured=10) == [("value", "notice")]
     assert judged(value=5000.0, n=10, matured=3) == []
     assert judged(value=1010.0, n=10, matured=10) == []
+
+
+def journeys(worse_from=999, *, sizes=True, long=None):
+    """Days with more or fewer long journeys, whose errors are larger; the errors grow by a fifth from some day on."""
+    random, history, found = np.random.default_rng(4), History(CALENDAR), []
+    for index, day in enumerate(DAYS[:80]):
+        share = random.uniform(0.05, 0.6) if long is None or index not in long else 0.9
+        told = np.where(random.random(300) < share, 40.0, 8.0)
+        errors = random.exponential(told / 4) * (1.2 if index >= worse_from else 1.0)
+        values = {"mae": float(errors.mean()), "maturity": 1.0}
+        if sizes:
+            values["errors"] = errors_by_size(told + errors, told)
+        item = evidence(day, values, "performance", MODEL)
+        history.add_evidence(item)
+        for finding in evaluate([item], history, CALENDAR, NOW):
+            history.add_finding(finding)
+            found.append(finding)
+    return [item for item in found if item.metric == "mae"]
+
+
+def test_errors_are_judged_by_the_sizes_of_the_predictions():
+    assert journeys() == [] and journeys(long=range(60, 66)) == []
+    assert journeys(worse_from=60, sizes=False) == []
+    found = journeys(worse_from=60)
+    assert found and DAYS[61] <= found[0].window <= DAYS[67]
+    assert "with such predictions" in found[0].detail and found[0].value > found[0].expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from headwater.stats.outcomes.intervals import Interval, block_mean, wilson
 Floats = npt.NDArray[np.float64]
 
 _SMALL = 0.01
+_SIZES = 2.0**-20, 2.0**60
+_DRAWN = 20.0
+"""Rows that the mean of all counts for in each size."""
 
 
 def error(outcome: Floats, prediction: Floats) -> Floats:
@@ -63,6 +66,67 @@ def mape(outcome: Floats, prediction: Floats) -> tuple[float, float]:
     with np.errstate(over="ignore"):
         ratio = np.abs(prediction - outcome)[usable] / size[usable]
     return float(ratio.mean()), float(usable.mean())
+
+
+def errors_by_size(outcome: Floats, prediction: Floats) -> dict[str, list[float]]:
+    """Return, for each size of prediction, its rows and the sum of their absolute errors.
+
+    A size is half an octave of ``|prediction|``, with its sign: what lies in one window is comparable with every other.
+    See `difficulty`.
+
+    Example:
+        >>> import numpy as np
+        >>> errors_by_size(np.array([5.0, 5.0, 100.0]), np.array([4.0, 4.5, 64.0]))
+        {'4': [2.0, 1.5], '12': [1.0, 36.0]}
+    """
+    outcome, prediction = _pair(outcome, prediction)
+    size = np.floor(2 * np.log2(np.clip(np.abs(prediction), *_SIZES))).astype(int)
+    with np.errstate(over="ignore"):
+        off = np.abs(prediction - outcome)
+    names = np.char.add(np.where(prediction < 0, "-", ""), size.astype(str))
+    kinds, place = np.unique(names, return_inverse=True)
+    sums, rows = np.bincount(place, off, len(kinds)), np.bincount(place, minlength=len(kinds))
+    order = np.argsort(-rows, kind="stable")
+    return {str(kinds[at]): [float(rows[at]), float(sums[at])] for at in order if math.isfinite(sums[at])}
+
+
+Sizes = Mapping[str, Sequence[float]]
+"""Of each size of prediction its rows and the sum of their absolute errors, see `errors_by_size`."""
+
+
+def pooled(windows: Iterable[Sizes]) -> dict[str, list[float]]:
+    """Add the rows and errors of several windows up."""
+    found: dict[str, list[float]] = {}
+    for window in windows:
+        for size, (rows, errors) in window.items():
+            have = found.setdefault(size, [0.0, 0.0])
+            have[0] += rows
+            have[1] += errors
+    return found
+
+
+def difficulty(errors: Sizes, past: Sizes) -> float:
+    """Return how much larger errors are to be expected of predictions of these sizes than of the past's: 1 is as usual.
+
+    Large predictions have large errors, so that a day of long journeys is no worse for it. Sizes of which the past has
+    little are drawn to the mean of all. 1 without rows or without a past. It misleads where errors depend on much else.
+
+    Args:
+        errors: What `errors_by_size` says of a window; only how many rows there are of each size counts.
+        past: The same of earlier windows, `pooled`.
+
+    Example:
+        >>> past = {"12": [500.0, 3000.0], "4": [1500.0, 3000.0]}  # 6 and 2 each, 3 in the mean
+        >>> round(difficulty({"12": [10.0, 0.0]}, past), 2), difficulty({}, past)
+        (1.96, 1.0)
+    """
+    rows, known = sum(pair[0] for pair in errors.values()), sum(pair[0] for pair in past.values())
+    mean = sum(pair[1] for pair in past.values()) / known if known else 0.0
+    if not rows or not mean > 0:
+        return 1.0
+    none = (0.0, 0.0)
+    usual = {size: (past.get(size, none)[1] + _DRAWN * mean) / (past.get(size, none)[0] + _DRAWN) for size in errors}
+    return sum(pair[0] * usual[size] for size, pair in errors.items()) / rows / mean
 
 
 def pinball(outcome: Floats, quantile: Floats, level: float) -> Floats:
