@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -160,3 +162,47 @@ def test_any_layout_of_memory_gives_the_same(monkeypatch: pytest.MonkeyPatch, ch
         assert (made[0].count, made[0].distinct) == (len(texts), len(set(texts)))
     else:
         assert made[0].nulls == chunks.null_count
+
+
+@st.composite
+def unsigned(draw: st.DrawFn) -> np.ndarray:
+    """Unsigned 64-bit numbers: few, many, near each other or apart, below and above what a signed number holds."""
+    start = draw(st.sampled_from([0, 1, 250, 2**32, 2**53, 2**63 - 2000, 2**63, 2**64 - 5000]))
+    spread = draw(st.sampled_from([1, 100, 4000, 10**6, 2**40, 2**63]))
+    rows = draw(st.sampled_from([1, 2, 50, 6000]))
+    chance = np.random.default_rng(draw(st.integers(0, 2**32)))
+    last = min(start + spread, 2**64 - 1)
+    values = chance.integers(start, last, rows, dtype=np.uint64, endpoint=True)
+    if draw(st.booleans()):
+        values[0] = draw(st.sampled_from([0, 2**64 - 1]))
+    return values
+
+
+@QUICK
+@given(unsigned(), st.booleans())
+def test_unsigned_numbers_have_their_own_quantiles(
+    monkeypatch: pytest.MonkeyPatch, values: np.ndarray, learned: bool
+) -> None:
+    frame = pl.DataFrame({"x": values})
+    past = None if learned else summarise(frame[: len(frame) // 2 + 1])
+    ordered = np.sort(values)
+    for form in (scans.scan, compiled.scan):
+        monkeypatch.setattr(summaries, "_form", lambda fields, first, form=form: form)
+        column = summarise(frame, like=past).columns["x"]
+        assert column.grid is not None and column.cells is not None
+        inside = int(column.cells[0]) == 0
+        exact = column.grid.kind == "values" and inside
+        for share in (0.0, 0.01, 0.25, 0.5, 0.9, 1.0):
+            found, place = column.quantile(share), share * (len(values) - 1)
+            low, high = (float(ordered[at(place)]) for at in (math.floor, math.ceil))
+            cell = 2.0 ** max(column.grid.power, 0) if column.grid.kind == "linear" else 1.0
+            room = high * 1e-15 if exact else max(high * 0.02, cell)
+            assert found is not None and low - room <= found <= high + room, share
+            if exact and low == high:
+                assert found == low
+        if exact:
+            middle = ordered[len(ordered) // 2]
+            assert column.share_below(float(middle)) == (values.astype(float) < float(middle)).mean()
+        bounds, counts = column.histogram()
+        if column.grid.kind != "log" and ordered[-1] < 2**53:
+            assert counts.tolist() == [((values >= a) & (values < b)).sum() for a, b in pairwise(bounds)]

@@ -97,7 +97,7 @@ def _agree(field: Field, found: Mapping[str, Any]) -> None:
         raise damaged(f"a column of kind {field.kind} has cells" if not measured else "it has no cells")
     if not measured:
         return
-    if grid.whole != field.is_whole:
+    if (grid.whole, grid.shift) != (field.is_whole, field.shift):
         raise damaged("its cells are those of other numbers")
     if len(cells) != grid.size + 2 or int(cells.sum()) != count or sum(found["outer"].values()) != int(cells[0]):
         raise damaged("its cells do not hold as many rows as it has")
@@ -120,14 +120,16 @@ def grid_of(body: Any) -> Grid:
     if kind not in ("linear", "log", "values"):
         raise damaged(f"a grid of kind `{kind[:40]}`")
     size = whole(part(body, "size", int), "grid.size", 1, _CELLS)
-    limits = {"linear": (-1100, 1100), "log": (0, 63), "values": (0, 0)}[kind]
+    numbers = part(body, "whole", bool)
+    limits = {"linear": (0, 63) if numbers else (-1100, 1100), "log": (0, 63), "values": (0, 0)}[kind]
     return Grid(
         kind,
         whole(part(body, "low", int), "grid.low", -_MOST - 1),
         size,
         whole(part(body, "power", int), "grid.power", *limits),
         tuple(whole(cut, "grid.cuts", 0, size) for cut in part(body, "cuts", list)),
-        part(body, "whole", bool),
+        numbers,
+        whole(body.get("shift", 0), "grid.shift", 0, _MOST + 1),
     )
 
 

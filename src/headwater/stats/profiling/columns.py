@@ -274,28 +274,27 @@ class ColumnSummary:
         """
         if not self.count or self.grid is None or self.low is None or self.high is None:
             return None
-        return self._scaled(self._course.at(q * (self.count - 1)) + self.field.shift)
+        return self._scaled(self._course.at(q * (self.count - 1)))
 
     def share_below(self, value: float) -> float | None:
         """Return the share of the finite values below a number, to the rows of one cell; None without numbers."""
         if not self.count or self.grid is None or self.low is None or self.high is None:
             return None
         factor = self.field.factor
-        return self._course.below(value * factor.denominator / factor.numerator - self.field.shift) / self.count
+        return self._course.below(value * factor.denominator / factor.numerator) / self.count
 
     @cached_property
     def _course(self) -> Course:
         assert self.grid is not None and self.cells is not None
-        table = self.table
+        table, shift = self.table, self.field.shift
         if table is not None and table.exact and sum(table.counts.values()) == self.count:
             return Course.of_values(
-                np.array(list(table.counts), dtype=np.float64), np.array(list(table.counts.values()))
+                np.array([float(value + shift) for value in table.counts]), np.array(list(table.counts.values()))
             )
-        ends = (float(self.low or 0), float(self.high or 0))
+        ends = (float((self.low or 0) + shift), float((self.high or 0) + shift))
         least = SEEN * weight_at(self.rows)
         frequent = {value: times for value, times in (table.counts if table else {}).items() if times >= least}
-        zeros = self.zeros if not self.field.shift else 0
-        return Course.of(self.grid, self.cells, self.outer, ends, zeros=zeros, frequent=frequent)
+        return Course.of(self.grid, self.cells, self.outer, ends, zeros=self.zeros, frequent=frequent)
 
     def histogram(self) -> tuple[Floats, Ints]:
         """Return the histogram on the reference's edges: m + 1 edges, the outer two infinite, and m counts of rows.
@@ -316,7 +315,7 @@ class ColumnSummary:
         if self.grid.kind == "log":
             counts[0 if edges[0] > 0 else -1] += int(self.cells[-1])
         scale = self.field.factor.numerator / self.field.factor.denominator
-        bounds = np.concatenate([[-np.inf], (edges[cuts] + self.field.shift) * scale, [np.inf]])
+        bounds = np.concatenate([[-np.inf], edges[cuts] * scale, [np.inf]])
         return bounds, counts
 
     def merge(self, other: ColumnSummary) -> ColumnSummary:

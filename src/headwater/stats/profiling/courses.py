@@ -48,9 +48,9 @@ class Course:
             grid: Where the cells lie.
             cells: Their rows.
             outer: Rows by outer cell.
-            ends: The smallest and largest value.
+            ends: The smallest and largest value, as floats.
             zeros: Rows that hold zero, which is the lower edge of a linear cell and is taken out of it.
-            frequent: Values and about how many rows hold them; a cell mostly of one is taken for that value.
+            frequent: Stored numbers and about how many rows hold them; a cell mostly of one is taken for that value.
         """
         low, high = ends
         places = np.flatnonzero(cells[1 : grid.size + 1])
@@ -61,7 +61,7 @@ class Course:
         else:
             lower, upper = _narrowed(grid, places, lower, upper, counts, frequent or {})
         if grid.kind == "linear" and zeros:
-            at = np.flatnonzero(places == -grid.low)
+            at = np.flatnonzero(places == -(grid.shift >> max(grid.power, 0)) - grid.low)
             counts[at] -= zeros
             taken = np.full(len(at), zeros)
             lower, upper = np.append(lower, 0.0 * taken), np.append(upper, 0.0 * taken)
@@ -111,5 +111,5 @@ def _narrowed(
     at = np.minimum(np.searchsorted(places, wanted), len(places) - 1)
     chosen = (places[at] == wanted) & (2 * times >= counts[at])
     lower, upper = lower.copy(), upper.copy()
-    lower[at[chosen]] = upper[at[chosen]] = values[chosen]
+    lower[at[chosen]] = upper[at[chosen]] = grid.reals(values[chosen])
     return lower, upper

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ CELLS = 4096
 OUTSIDE = 0  # the cell of what the grid does not cover
 OUTER_SHIFT = 46  # 64 cells per doubling: 12 bits of sign and exponent, 6 of the mantissa
 OUTER_SIZE = 1 << (64 - OUTER_SHIFT)
+_SIGN = np.uint64(1 << 63)
 _TAIL, _WIDENED = 0.001, 0.25
 _SHARES = tuple(n / 20 for n in range(1, 20))
 
@@ -32,6 +33,9 @@ class Grid:
     outside goes to a sparse outer histogram whose cells are at most 1.6 % wide, measured from zero or from the middle
     of the grid, whichever is nearer.
 
+    Cells are found from the stored numbers; everything that is a float (edges, middle, log and outer cells) is one of
+    the values, which differ by ``shift``: near -2**63 a float cannot tell one whole number from the next 500.
+
     Attributes:
         kind: See above.
         low: Place of the first cell on the lattice.
@@ -39,6 +43,7 @@ class Grid:
         power: Power of two of a linear cell's width; bits that a log cell leaves out.
         cuts: Cells at whose lower edge the reference's histogram is cut, about twenty equal shares of its rows.
         whole: Whether the numbers are whole.
+        shift: What is added to a stored whole number for its value: 0, or 2**63 for unsigned 64-bit numbers.
 
     Example:
         >>> grid = learn(np.arange(1000.0))
@@ -52,11 +57,16 @@ class Grid:
     power: int
     cuts: tuple[int, ...] = ()
     whole: bool = False
+    shift: int = 0
+
+    def reals(self, values: npt.NDArray[Any]) -> Floats:
+        """Return the values of stored numbers as floats."""
+        return _reals(values, self.shift)
 
     def cell(self, values: npt.NDArray[Any]) -> Ints:
         """Place finite numbers: 0 outside, ``i + 1`` in cell ``i``, ``size + 1`` for the zeros of a log grid."""
         if self.kind == "log":
-            numbers = values.astype(np.float64)
+            numbers = self.reals(values)
             places = (monotone(numbers) >> self.power) - self.low
             inside = (places >= 0) & (places < self.size)
             found = np.where(inside, places + 1, OUTSIDE)
@@ -78,7 +88,7 @@ class Grid:
 
     def outer(self, values: npt.NDArray[Any]) -> Ints:
         """Place numbers outside the grid: a key below ``OUTER_SIZE`` counts from zero, above it from the middle."""
-        numbers = values.astype(np.float64)
+        numbers = self.reals(values)
         middle = self.middle
         with np.errstate(over="ignore"):
             gaps = numbers - middle
@@ -102,6 +112,8 @@ class Grid:
         """The middle of a linear grid; 0 for a log grid."""
         if self.kind == "log":
             return 0.0
+        if self.whole:
+            return float(((self.low + self.size // 2) << self.power) + self.shift)
         return math.ldexp(float(self.low + self.size // 2), self.power)
 
     def body(self) -> dict[str, Any]:
@@ -113,13 +125,14 @@ class Grid:
             "power": self.power,
             "cuts": list(self.cuts),
             "whole": self.whole,
+            **({"shift": self.shift} if self.shift else {}),
         }
 
 
 @lru_cache(maxsize=1024)
 def _edges(grid: Grid) -> Floats:
     if grid.whole and grid.kind != "log":
-        found = np.array([math.ldexp(float(grid.low + step), grid.power) for step in range(grid.size + 1)])
+        found = np.array([float(((grid.low + at) << grid.power) + grid.shift) for at in range(grid.size + 1)])
     else:
         places = np.arange(grid.low, grid.low + grid.size + 1, dtype=np.int64)
         with np.errstate(over="ignore"):
@@ -127,6 +140,10 @@ def _edges(grid: Grid) -> Floats:
         found = unmonotone(places << grid.power) if linear is None else np.nan_to_num(linear)
     found.flags.writeable = False
     return found
+
+
+def _reals(values: npt.NDArray[Any], shift: int) -> Floats:
+    return (values.view(np.uint64) ^ _SIGN).astype(np.float64) if shift else values.astype(np.float64)
 
 
 def monotone(values: Floats) -> Ints:
@@ -141,7 +158,7 @@ def unmonotone(bits: Ints) -> Floats:
     return np.nan_to_num(found, nan=0.0)
 
 
-def learn(sample: npt.NDArray[Any], *, bits: int = 64) -> Grid:
+def learn(sample: npt.NDArray[Any], *, bits: int = 64, shift: int = 0) -> Grid:
     """Choose the grid for a column from some of its rows.
 
     Whole numbers of a small range get a cell each. Otherwise the cells cover the middle 99.8 % of the sample and a
@@ -151,35 +168,38 @@ def learn(sample: npt.NDArray[Any], *, bits: int = 64) -> Grid:
     Args:
         sample: Finite values, in the column's own stored numbers; integers are whole.
         bits: Width of the stored numbers.
+        shift: What is added to one for its value (see `Grid`).
     """
     whole = bool(np.issubdtype(sample.dtype, np.integer))
     sample = np.sort(sample)
     if whole and bits == 8:
         return _cut(Grid("values", -128, 384, 0, (), True), sample)
     if not len(sample):
-        return Grid("values", -CELLS // 2, CELLS, 0, (), True) if whole else Grid("linear", -CELLS // 2, CELLS, -6)
+        return _none(shift) if whole else Grid("linear", -CELLS // 2, CELLS, -6)
     if whole:
-        small = _values(int(sample[0]), int(sample[-1]))
-        if small:
-            return _cut(small, sample)
-    found = _linear(sample, whole)
-    other = _log(sample, whole)
+        low, high = int(sample[0]), int(sample[-1])
+        if high - low < CELLS // 2 or (low + shift >= 0 and high + shift < CELLS - 512):
+            return _cut(_values(low, high, shift), sample)
+    numbers = _reals(sample, shift)
+    found = _linear(numbers, whole, shift)
+    other = _log(numbers, whole, shift)
     if other is not None and _spread(other, sample) > _spread(found, sample) + 0.25:
         found = other
     return _cut(found, sample)
 
 
-def _values(low: int, high: int) -> Grid | None:
-    if low >= 0 and high < CELLS - 512:
-        return Grid("values", -256, CELLS, 0, (), True)
-    if high - low < CELLS // 2:
-        first = min(max(low - (CELLS - (high - low)) // 2, -(2**63)), 2**63 - CELLS)
-        return Grid("values", first, CELLS, 0, (), True)
-    return None
+def _none(shift: int) -> Grid:
+    return Grid("values", -(2**63) if shift else -CELLS // 2, CELLS, 0, (), True, shift)
 
 
-def _linear(sample: npt.NDArray[Any], whole: bool) -> Grid:
-    low, high = _ends(sample)
+def _values(low: int, high: int, shift: int) -> Grid:
+    small = low + shift >= 0 and high + shift < CELLS - 512
+    first = -256 - shift if small else low - (CELLS - (high - low)) // 2
+    return Grid("values", min(max(first, -(2**63)), 2**63 - CELLS), CELLS, 0, (), True, shift)
+
+
+def _linear(numbers: Floats, whole: bool, shift: int) -> Grid:
+    low, high = _ends(numbers)
     if low == high:
         low, high = (low - abs(low) / 2, high + abs(high) / 2) if low else (-1.0, 1.0)
     widened = (high / 2 - low / 2) * 2 * _WIDENED
@@ -190,14 +210,14 @@ def _linear(sample: npt.NDArray[Any], whole: bool) -> Grid:
     power = min(max(power, 0) if whole else power, 1015)
     first, last = math.floor(math.ldexp(low, -power)), math.floor(math.ldexp(high, -power))
     if whole:
+        first, last = (place - (shift >> power) for place in (first, last))
         first, last = max(first, -(2**63 >> power)), min(last, (2**63 >> power) - 1)
-    return Grid("linear", first, last - first + 1, power, (), whole)
+    return Grid("linear", first, last - first + 1, power, (), whole, shift)
 
 
-def _log(sample: npt.NDArray[Any], whole: bool) -> Grid | None:
+def _log(numbers: Floats, whole: bool, shift: int) -> Grid | None:
     """A log grid, where all but a thousandth of the numbers have one sign and are not so near as to need no log."""
-    low, high = _ends(sample)
-    numbers = sample.astype(np.float64)
+    low, high = _ends(numbers)
     chosen = numbers[numbers > 0.0] if low >= 0.0 else numbers[numbers < 0.0] if high <= 0.0 else numbers[:0]
     if len(chosen) < 2:
         return None
@@ -208,12 +228,12 @@ def _log(sample: npt.NDArray[Any], whole: bool) -> Grid | None:
     top = 0x7FEFFFFFFFFFFFFF
     first, last = (max(first, 1), min(last, top)) if sign > 0 else (max(first, -top), min(last, -1))
     power = max(((last - first) // CELLS).bit_length(), 30)
-    return Grid("log", first >> power, (last >> power) - (first >> power) + 1, power, (), whole)
+    return Grid("log", first >> power, (last >> power) - (first >> power) + 1, power, (), whole, shift)
 
 
-def _ends(sample: npt.NDArray[Any]) -> tuple[float, float]:
-    last = len(sample) - 1
-    return float(sample[math.floor(_TAIL * last)]), float(sample[math.ceil((1.0 - _TAIL) * last)])
+def _ends(numbers: Floats) -> tuple[float, float]:
+    last = len(numbers) - 1
+    return float(numbers[math.floor(_TAIL * last)]), float(numbers[math.ceil((1.0 - _TAIL) * last)])
 
 
 def _spread(grid: Grid, sample: npt.NDArray[Any]) -> float:
@@ -230,4 +250,4 @@ def _cut(grid: Grid, sample: npt.NDArray[Any]) -> Grid:
         return grid
     chosen = {int(cells[min(int(share * len(cells)), len(cells) - 1)]) for share in _SHARES}
     chosen.discard(int(cells[0]))
-    return Grid(grid.kind, grid.low, grid.size, grid.power, tuple(sorted(chosen)), grid.whole)
+    return replace(grid, cuts=tuple(sorted(chosen)))

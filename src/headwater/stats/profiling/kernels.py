@@ -28,6 +28,7 @@ _SUMS = {"reassoc", "nsz", "contract"}
 _LARGEST, _LEAST = np.int64(0x7FFFFFFFFFFFFFFF), np.int64(-0x8000000000000000)
 _INFINITY = np.int64(0x7FF0000000000000)
 _FIRST, _SECOND, _SALT = np.uint64(FIRST), np.uint64(SECOND), np.uint64(SALT)
+_SIGN = np.uint64(1 << 63)
 LINEAR, LOG = 0, 1
 # Places in the counters and sums that the loops keep.
 GOOD, PRESENT, INFINITE, LOW, HIGH, ZEROS = range(6)
@@ -204,6 +205,17 @@ def _place_wholes(values: Any, power: Any, low: int, size: int, cells: Any) -> N
         place = (values[at] >> power) - low
         inside = (place >= 0) & (place < size)
         cells[at] = np.int32(place + 1 if inside else 0)
+
+
+@inner()
+def _widen(values: Any, zero: Any, reals: Any) -> None:
+    """Turn stored whole numbers into the floats of their values; unsigned ones are stored from -2**63 on."""
+    if zero == 0:
+        for at in range(len(values)):
+            reals[at] = np.float64(values[at])
+    else:
+        for at in range(len(values)):
+            reals[at] = np.float64(np.uint64(values[at]) ^ _SIGN)
 
 
 @inner()
@@ -398,12 +410,10 @@ def scan_wholes(
         if kind == LINEAR:
             _place_wholes(x, power, low, size, c)
         else:
-            for at in range(rows):
-                gaps[at] = np.float64(x[at])
+            _widen(x, zero, gaps)
             _place_log(bits, power, low, size, c)
         if _finish(x, c, first, fillers, counts, registers, ranks[:rows], places[:rows]):
-            for at in range(rows):
-                y[at] = np.float64(x[at])
+            _widen(x, zero, y)
             _outer(y, c, grid[5], outer, pages, np.int64(1), gaps, keys)
             if fillers:
                 _outer(y[first : first + 1], c[first : first + 1], grid[5], outer, pages, -fillers, gaps, keys)

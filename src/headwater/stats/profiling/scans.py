@@ -140,7 +140,7 @@ def _learned(field: Field, pieces: Sequence[Piece]) -> Grid:
         parts.append(values[np.isfinite(values)] if values.dtype.kind == "f" else values)
     whole = field.is_whole
     sample = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64 if whole else np.float64)
-    return learn(sample.astype(np.int64 if whole else np.float64), bits=field.storage.itemsize * 8)
+    return learn(sample.astype(np.int64 if whole else np.float64), bits=field.storage.itemsize * 8, shift=field.shift)
 
 
 def scan(start: ColumnSummary, pieces: Sequence[Piece]) -> ColumnSummary:
