@@ -215,6 +215,34 @@ def test_numbers_at_the_ends_of_their_types(engine: Engine) -> None:
         agree(kernel.columns[name], there.columns[name])
 
 
+def test_whole_numbers_next_to_the_least_one_have_cells_and_an_exact_mean(engine: Engine) -> None:
+    chance = np.random.default_rng(5)
+    made = {"least": pa.array([-(2**63)] * 500, pa.int64())}
+    if engine.name == "duckdb":
+        made |= {
+            "small": pa.array([7] * 499 + [2**40], pa.uint64()),
+            "wide": pa.array(chance.integers(0, 5000, 500), pa.uint64()),
+            "skewed": pa.array(chance.lognormal(10.0, 3.0, 500).astype(np.uint64)),
+            "high": pa.array(chance.integers(2**63 - 5, 2**63 + 5, 500, dtype=np.uint64)),
+        }
+    rows = pa.table(made)
+    reference = summarise(rows[:200])
+    kernel, there = summarise(rows, like=reference), summarise_table(engine.table("least", rows), like=reference)
+    for name in made:
+        agree(kernel.columns[name], there.columns[name])
+        true = sum(made[name].to_pylist()) / 500
+        assert there.columns[name].mean == pytest.approx(true, rel=1e-12)
+        assert there.columns[name].quantile(0.5) == kernel.columns[name].quantile(0.5)
+    summarise_table(engine.table("least", rows))  # learns cells of its own
+
+
+def test_times_of_day_to_the_nanosecond(engine: Engine) -> None:
+    if engine.name != "duckdb":
+        pytest.skip("the others have none")
+    rows = pa.table({"at": pa.array([1, 86_399_999_999_999, None, 3_600_000_000_000], pa.time64("ns"))})
+    agree(summarise(rows).columns["at"], summarise_table(engine.table("times", rows)).columns["at"])
+
+
 def test_nan_is_a_window_like_any(engine: Engine) -> None:
     rows = pa.table({"k": [math.nan, 1.0, math.nan, None], "x": [0.5, 1.5, 3.5, 9.0]})
     found = summarise_windows(engine.table("nan", rows), "k", columns=["x"])

@@ -31,20 +31,35 @@ def coded(x: Expression, grid: Grid, ends: tuple[int | float, int | float]) -> E
     """
     import ibis
 
-    wide = x.cast("float64")
+    wide = _wide(x, grid)
     if grid.kind == "log":
         inside, place = _between(wide, *_log_ends(grid)), key(wide, grid.power)
         cases = [(wide == 0.0, ibis.literal(grid.size + 1, "int64")), (inside, place - (grid.low - 1))]
     elif grid.whole:
-        low, high = whole_ends(grid)
-        cases = [((x >= low) & (x <= high), (x >> grid.power) - (grid.low - 1) if grid.power else x - (grid.low - 1))]
+        # Counted from the middle: the place before the first may be no int64.
+        middle, half = grid.low + grid.size // 2, grid.size // 2
+        place = ((x >> grid.power) if grid.power else x) - middle + (half + 1)
+        cases = [(_among(x, *whole_ends(grid)), place)]
     else:
         edges = (_ldexp(grid.low, grid.power), _ldexp(grid.low + grid.size, grid.power))
         cases = [(_between(wide, *edges), _scaled(wide, grid.power).floor().cast("int64") - (grid.low - 1))]
     kind = np.int64 if grid.whole and grid.kind != "log" else np.float64
-    covered = bool((grid.cell(np.array(ends, dtype=kind)) != OUTSIDE).all()) and (grid.kind != "log" or ends[0] > 0)
+    covered = bool((grid.cell(np.array(ends, dtype=kind)) != OUTSIDE).all()) and (
+        grid.kind != "log" or ends[0] + grid.shift > 0
+    )
     rest = ibis.null("int64") if covered else -1 - _outer(wide, grid)
     return ibis.cases((x.isnull(), ibis.null("int64")), *cases, else_=rest)
+
+
+def _wide(x: Expression, grid: Grid) -> Expression:
+    """Return the values of stored numbers as floats; unsigned ones by halves, whose sum is rounded but once."""
+    if not grid.shift:
+        return x.cast("float64")
+    return ((x >> 32) + (1 << 31)).cast("float64") * 2.0**32 + (x & 0xFFFFFFFF).cast("float64")
+
+
+def _among(x: Expression, low: int, high: int) -> Expression:
+    return x <= high if low == _BOTTOM else (x >= low) & (x <= high)
 
 
 def whole_ends(grid: Grid) -> tuple[int, int]:

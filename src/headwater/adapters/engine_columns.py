@@ -26,6 +26,7 @@ _FORMATS = {
     "Null": "n",
 }
 _UNITS = {0: "s", 3: "m", 9: "n"}
+_TIME_NS = "TIME_NS"
 _LONGEST = 38
 Expression = Any
 
@@ -42,6 +43,8 @@ def field_of(name: str, dtype: Any, past: Field | None = None) -> Field:
         if past is not None and past.kind == "time" and past.per_second > read_field(name, text).per_second:
             unit = {Fraction(10**3): "m", Fraction(10**6): "u"}.get(past.per_second, "n")
             text = f"ts{unit}:{dtype.timezone or ''}"
+    elif kind == "Unknown" and getattr(dtype, "raw_type", None) is not None and str(dtype.raw_type) == _TIME_NS:
+        text = "ttn"  # DuckDB's, as which it takes a time of day of Polars
     elif kind == "Decimal":
         whole = dtype.precision is not None and dtype.scale is not None and dtype.precision <= _LONGEST
         text = f"d:{dtype.precision},{dtype.scale}" if whole else "g"
@@ -56,6 +59,8 @@ def stored(column: Expression, field: Field, backend: str) -> Expression:
         return column
     if field.kind == "time":
         return _instant(column, field, backend)
+    if field.dtype == "time[ns]":
+        return _called("epoch_ns", column)
     if field.dtype.startswith("time["):
         parts = column.hour() * 3600 + column.minute() * 60 + column.second()
         return parts.cast("int64") * 1_000_000 + column.microsecond().cast("int64") % 1_000_000

@@ -225,7 +225,7 @@ class _Scan:
             if empty is None and one.measured:
                 kind = np.int64 if one.field.is_whole else np.float64
                 found = samples[one.name].drop_null().to_numpy().astype(kind)
-                grid = learn(found, bits=one.field.storage.itemsize * 8)
+                grid = learn(found, bits=one.field.storage.itemsize * 8, shift=one.field.shift)
                 empty = ColumnSummary(one.field, grid=grid, cells=np.zeros(grid.size + 2, dtype=np.int64)).empty()
             elif empty is None:
                 empty = ColumnSummary(one.field).empty()
@@ -252,7 +252,10 @@ class _Scan:
                 frame = frames[one.at][window]
                 about = math.ldexp(float(frame.point), -frame.exponent)
                 s1, s2, s3, s4 = (float(total) for total in sums)
-                found[(one.at, *window)] = Moments.about(int(count), about, (s1, s2, s3, s4), frame.exponent)
+                made = Moments.about(int(count), about, (s1, s2, s3, s4), frame.exponent)
+                # Far from zero a float does not hold every whole number.
+                rest = float(frame.point - int(about)) if isinstance(frame.point, int) else 0.0
+                found[(one.at, *window)] = made.moved(rest)
         return found
 
     def _with_frames(self, frames: Mapping[int, Mapping[Key, _Frame]]) -> Expression:
