@@ -28,7 +28,7 @@ from headwater.observe.distribution import DistributionMonitor
 from headwater.observe.history import History
 from headwater.observe.monitors import evaluate
 from headwater.observe.schema import SchemaMonitor
-from headwater.observe.structure import StructureMonitor
+from headwater.observe.structure import LIMIT, StructureMonitor
 from headwater.stats.profiling.summaries import summarise
 from headwater.stats.signatures.signatures import Diagnosis, Reference, diagnose
 
@@ -36,6 +36,7 @@ _MONITORS = (SchemaMonitor(), StructureMonitor(), DistributionMonitor())
 _SUBJECT = "dataset:comparison/current"
 _EMPTY_SCORE = 10.0
 _LEARNED, _SAMPLE = 28, 2000
+_ASKED, _AGREEING, _MAJORITY = 28, 5, 0.4
 _LAST_YEAR = 2100
 _OFTEN, _PLAIN = 0.1, 4.0
 """A notice in fewer than a tenth of the pieces is told only when it is twice as far out as a notice has to be."""
@@ -292,7 +293,26 @@ def _diagnoses(laid: Laid, found: Sequence[Change], time: str | None) -> tuple[D
     past = parts.reference[-_LEARNED:]
     learned = Reference.learn(laid.fetch(past, _SAMPLE), key=laid.key, time=time if parts.timed else None)
     [(window, frame)] = laid.fetch([first], _SAMPLE)
-    return tuple(_labelled(one, past) for one in diagnose(frame, learned, window=window))
+    named = diagnose(frame, learned, window=window)
+    if moved := _moved(laid, found, learned):
+        named = [*moved, *(one for one in named if one.fault != "time_offset")]
+    return tuple(_labelled(one, past) for one in named)
+
+
+def _moved(laid: Laid, found: Sequence[Change], learned: Reference) -> list[Diagnosis]:
+    """Ask many windows whether the clock was moved where times drift: one odd day may look so, many do not."""
+    if not laid.parts.timed or not any(change.metric.startswith("mean_hours.") for change in found):
+        return []
+    votes: dict[str, list[Diagnosis]] = defaultdict(list)
+    asked = laid.fetch(laid.parts.current[:_ASKED], _SAMPLE)
+    for window, frame in asked:
+        named = diagnose(frame, learned, window=window, demand=LIMIT)
+        for one in [one for one in named if one.fault == "time_offset"][:1]:
+            votes[str(sorted(one.repair.parameters.items(), key=str))].append(one)
+    most = max(votes.values(), key=len, default=[])
+    if len(most) < max(_AGREEING, _MAJORITY * len(asked)):
+        return []
+    return [replace(most[0], detail=f"{most[0].detail}; so say {len(most)} of {len(asked)} windows")]
 
 
 def _labelled(one: Diagnosis, past: Sequence[Piece]) -> Diagnosis:

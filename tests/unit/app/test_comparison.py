@@ -303,3 +303,18 @@ def test_a_drift_is_told_from_where_to_where_and_since_when(monkeypatch, time):
     (drift,) = [one for one in found.changes if "has drifted" in one.detail]
     assert drift.value == pytest.approx(0.23, abs=0.03) and drift.expected == pytest.approx(0.1, abs=0.02)
     assert ("since 2024-0" if time else "since rows 1 to 48 (") in drift.detail
+
+
+@pytest.mark.parametrize("hours", [0, -5])
+def test_a_clock_that_was_moved_is_named_when_many_windows_agree(hours):
+    random, times = np.random.default_rng(7), []
+    for day in range(134):
+        busy = np.concatenate([random.normal(8.5, 1.5, 90), random.normal(18, 2.5, 160), random.uniform(0, 24, 50)])
+        times += [datetime(2024, 1, 1) + timedelta(days=day, hours=float(hour)) for hour in np.sort(busy % 24)]
+    trips = pl.DataFrame({"at": times, "fare": random.lognormal(2.5, 0.5, len(times))})
+    trips = trips.with_columns(left=pl.col("at") + pl.duration(minutes=15))
+    old, new = trips[: 300 * 120], trips[300 * 120 :].with_columns(pl.col("at", "left").dt.offset_by(f"{hours}h"))
+    found = compared(new.filter(pl.col("at") >= datetime(2024, 4, 30)), old)
+    named = [one for one in found.diagnoses if one.fault == "time_offset"]
+    assert bool(named) == bool(hours) and bool(found.alarms) == bool(hours)
+    assert [one.detail for one in named if "5 h early" not in one.detail or "windows" not in one.detail] == []

@@ -7,8 +7,9 @@ is the candidate repair. What no operator explains (storms, holidays, a changed 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -92,6 +93,7 @@ def diagnose(
     key: Sequence[str] | None = None,
     time: str | None = None,
     snapshot: bool | None = None,
+    demand: float = math.inf,
 ) -> list[Diagnosis]:
     """Name the faults of a frame, the best explanation first; empty when it is normal or nothing explains it.
 
@@ -105,6 +107,8 @@ def diagnose(
         key: If given, must be the reference's key.
         time: If given, must be the reference's time column.
         snapshot: If given, must be the reference's.
+        demand: The most by which a repair must do better than chance: 2, where many windows are asked that must agree,
+            for what a single odd one may show (a course of the day that looks moved).
 
     Raises:
         UsageError: The reference was built for another key or time column.
@@ -115,7 +119,7 @@ def diagnose(
         case = Case.of(frame, window, reference)
         if not case.abnormal:
             return []
-        fired = _fired(case, _candidates(case))
+        fired = _fired(case, (replace(one, demand=min(one.demand, demand)) for one in _candidates(case)))
         explained = {name for outcome in fired for name in outcome.mended}
         fired += _fired(case, propose_shares(case, frozenset(case.abnormal) - explained))
     fired.sort(key=lambda one: (-round(_confidence(case, one), 3), one.rest))
@@ -137,7 +141,7 @@ def _candidates(case: Case) -> Iterator[Candidate]:
         yield from propose(case)
 
 
-def _fired(case: Case, candidates: Iterator[Candidate]) -> list[Outcome]:
+def _fired(case: Case, candidates: Iterable[Candidate]) -> list[Outcome]:
     outcomes = (case.try_out(candidate) for candidate in candidates)
     return [outcome for outcome in outcomes if outcome is not None and outcome.fires]
 
