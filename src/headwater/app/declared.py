@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -14,30 +13,46 @@ import polars as pl
 from headwater.app.line import Line
 from headwater.app.profiling import known
 from headwater.core.errors import HeadwaterError, OutsideError, ProjectInvalid, UnknownName
+from headwater.core.metrics import parts
 from headwater.core.records import Evidence, Finding
 from headwater.core.watches import Watch
 from headwater.core.windows import Window
 from headwater.dataops.delivery import Delivery
 from headwater.stats.profiling.mixes import followed
-from headwater.stats.profiling.profile import QUANTILES, profile
+from headwater.stats.profiling.profile import profile
 
 SEGMENTS = 50
 """Values of a column that are watched for themselves: the most frequent ones."""
-_OF_TABLES = frozenset({"rows", "duplicate_share"})
-_SHARES = frozenset({"null_share", "nan_share", "zero_share", "true_share", "top_share", "unseen_share"})
-_NUMBERS = frozenset({"mean", "std", "min", "max", *QUANTILES, "distinct", "length_mean"})
-_TIMES = frozenset({"min_hours", "mean_hours", "max_hours", "offset", "offset_wall"})
-_OF_COLUMNS = _SHARES | _NUMBERS | _TIMES
 
 
 def watched(line: Line, name: str, delivery: Delivery, delivered: Mapping[str, Delivery]) -> Iterable[Evidence]:
     """Measure the watches of a delivered dataset, window by window."""
     watches = [watch for watch in line.project.watches.values() if watch.dataset == name]
-    if not watches or delivery.state != "COMPLETE" or delivery.frame is None:
+    muted = [pattern for dataset, pattern in line.project.muted if dataset == name]
+    if not (watches or muted) or delivery.state != "COMPLETE" or delivery.frame is None:
         return
     ranged = ".." in delivery.window.key
     for key, frame in (delivery.pieces if ranged else {delivery.window.key: delivery.frame}).items():
         yield from _window(line, name, frame, line.calendar.window(key), watches)
+    if not ranged:
+        yield from _mistyped(line, name, delivery.frame, delivery.window, muted)
+
+
+def _mistyped(
+    line: Line, name: str, frame: pl.DataFrame, window: Window, patterns: Iterable[str]
+) -> Iterator[Evidence]:
+    """Say which muted names are of a column that the table has not, and never had: they mute nothing."""
+    ref = line.ref(name)
+    past = line.state.history.windows("profile", ref)
+    seen = {parts(metric)[1] for metric in (line.state.history.values("profile", ref, past[0]) if past else {})}
+    for pattern in patterns:
+        kind, column = parts(pattern)
+        whole = kind in ("key_match", "offset", "offset_wall") or not column or set("*?") & set(column)
+        if not whole and column not in {*frame.columns, *seen}:
+            said = _told(UnknownName.column(column, frame.columns))
+            values = {"metric": pattern, "error": f"`{pattern}` is muted in vain: {said}", "severity": "notice"}
+            yield Evidence(type="unmeasured", subject=ref, window=window.key, values=values,
+                           time=line.services.clock.now())  # fmt: skip
 
 
 def _window(line: Line, name: str, frame: pl.DataFrame, window: Window, watches: Sequence[Watch]) -> Iterator[Evidence]:
@@ -63,7 +78,11 @@ def _window(line: Line, name: str, frame: pl.DataFrame, window: Window, watches:
                 type="unmeasured",
                 subject=line.ref(name),
                 window=window.key,
-                values={"metric": watch.name, "error": f"monitor `{watch.name}` cannot be measured: {failed}"},
+                values={
+                    "metric": watch.name,
+                    "error": f"monitor `{watch.name}` cannot be measured: {failed}",
+                    "severity": watch.severity,
+                },
                 time=time,
             )
     if values:
@@ -72,7 +91,9 @@ def _window(line: Line, name: str, frame: pl.DataFrame, window: Window, watches:
 
 
 def _told(error: BaseException) -> str:
-    return error.message if isinstance(error, HeadwaterError) else f"{type(error).__name__}: {error}"
+    if not isinstance(error, HeadwaterError):
+        return f"{type(error).__name__}: {error}"
+    return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
 def _segments(watch: Watch, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -102,18 +123,9 @@ def _measured(line: Line, watch: Watch, frame: pl.DataFrame, window: Window) -> 
 
 
 def _check(metric: str, columns: Sequence[str]) -> None:
-    """Refuse a metric that no window will ever have: a monitor that is mistyped must not look like one that is calm."""
-    name, _, column = metric.partition("].") if metric.startswith("share[") else metric.partition(".")
-    if name not in _OF_TABLES and name not in _OF_COLUMNS and not metric.startswith("share["):
-        known = sorted({*_OF_TABLES, *_OF_COLUMNS})
-        near = difflib.get_close_matches(name, known, n=1)
-        raise UnknownName(f"there is no metric `{name}` to declare", hint=f"known: {', '.join(near or known)}")
-    if name in _OF_TABLES:
-        if column:
-            raise UnknownName(f"`{name}` is of the table and has no column `{column}`")
-    elif not column:
-        raise UnknownName(f"`{name}` of which column?", hint=f"for example {name}.{columns[0]}")
-    elif column not in columns and name not in ("offset", "offset_wall"):
+    """Refuse a metric of a column that this window does not have."""
+    name, column = parts(metric)
+    if column and column not in columns and name not in ("offset", "offset_wall"):
         raise UnknownName.column(column, columns)
 
 

@@ -24,7 +24,7 @@ from headwater.core.ports import Entry
 from headwater.core.project import Model
 from headwater.core.records import Evidence, Finding, Verdict
 from headwater.mlops.outcome import row_costs
-from headwater.triage.case import REALISED, Case, Diagnosed, Failed, Sight, unreplayed
+from headwater.triage.case import DECLARED, REALISED, Case, Diagnosed, Failed, Sight, unreplayed
 from headwater.triage.chain import Keep
 from headwater.triage.collapsing import admitted, collapse, merging
 from headwater.triage.incidents import Incident, move, opening
@@ -302,7 +302,7 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None, 
             if absent is not None and arrival is None:
                 failed.setdefault(name, Failed(key, absent.detail, False, absent.id))
     findings += _elsewhere(line, incident, windows, findings)
-    findings = [item for item in findings if not line.state.history.settled(item.id)]
+    findings = [item for item in findings if not (line.state.history.settled(item.id) or _taken_out(line, item))]
     findings = explained(line, tests.values(), [_unless_approved(tests.values(), item) for item in findings])
     related = {incident.subject, *incident.subjects}
     related |= {item for subject in list(related) for item in line.above(subject)}
@@ -339,6 +339,13 @@ def case(line: Line, incident: Incident, run: str, keep: Keep = lambda _: None, 
         trusted=lambda model, key: key not in frozen[model.name],
     )
     return collected if sight == "replay" else unreplayed(collected, changes=sight == "changes")
+
+
+def _taken_out(line: Line, finding: Finding) -> bool:
+    """Tell whether a finding is of a monitor that the project declared then and does not any more."""
+    if finding.monitor not in DECLARED or finding.subject.startswith("model:"):
+        return False
+    return finding.metric.partition("[")[0] not in line.project.watches
 
 
 def _changes(line: Line, replay: Replay, windows: Sequence[str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from headwater.core.assets import Asset, Layer, Read
 from headwater.core.errors import ProjectInvalid, UnknownName
+from headwater.core.metrics import check_muted
 from headwater.core.names import NAME, Ref
 from headwater.core.watches import Watch
 from headwater.core.windows import Calendar
@@ -347,6 +348,8 @@ class Project:
         """Stop findings on metrics of a dataset: names as in findings, with ``*`` for any, e.g. ``*.updated_at``."""
         if dataset not in self.assets:
             raise UnknownName.of("dataset", dataset, self.assets)
+        for metric in metrics:
+            check_muted(metric)
         self.muted += [(dataset, metric) for metric in metrics]
 
     def replace(self, name: str, function: Function) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from headwater.core.errors import ProjectInvalid
+from headwater.core.metrics import check_watched
 from headwater.core.names import NAME
 
 Measure = Callable[[Any], Any]
@@ -49,6 +50,8 @@ class Watch:
                 f"monitor `{self.name}` needs a function or a metric, and not both",
                 hint="for example metric='null_share.amount'",
             )
+        if self.metric:
+            check_watched(self.metric)
         if self.severity not in ("alarm", "notice"):
             raise ProjectInvalid(f"monitor `{self.name}` has severity `{self.severity}`", hint="`alarm` or `notice`")
         if self.low is not None and self.high is not None and self.low > self.high:

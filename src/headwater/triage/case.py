@@ -72,6 +72,8 @@ Sight = Literal["replay", "changes", "metrics"]
 _OF_REPLAY = ("mechanism", "signature", "release")
 REALISED = ("performance", "fairness", "segments")
 """Monitors of how predictions compare with what came true."""
+DECLARED = ("watch", "unmeasured")
+"""Monitors of what a project declares of its datasets; of a model, ``unmeasured`` is about its outcomes."""
 OF_OUTCOMES = (*REALISED, "succession", "estimated", "business", "inputs")
 """Monitors of what weather and customers move as faults do."""
 

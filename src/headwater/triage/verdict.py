@@ -202,7 +202,9 @@ def _nobody(
     texts = {
         "world": "No asset failed: every recomputable asset gives what it gave before, and no source carries the "
         "signature of a fault. The world changed.",
-        "none": "Nothing is wrong: every suspect was tested and cleared.",
+        "none": "Nothing is wrong: every suspect was tested and cleared."
+        if common["causes"]
+        else "Nothing is wrong: every alarm is explained by now.",
     }
     target = case.ref(case.models[0].predictions) if case.models else _symptom(case)
     retrain = status == "world" and changed is not None and changed.retrain
@@ -218,10 +220,21 @@ def _nobody(
         start_window=case.windows[0],
         chain=(),
         effect=None,
-        remedy=stand_by(action, target, "Watch the next windows.", case, beliefs, _since(changed)),
+        remedy=stand_by(action, target, _waiting(case, status), case, beliefs, _since(changed)),
         prevention=None,
         next_test="" if retrain else await_labels(_ground(case), case.incident),
         **common,
+    )
+
+
+def _waiting(case: Case, status: str) -> str:
+    """Say what is done where nothing is undone; an incident without a cause ends like any other."""
+    if status != "none":
+        return "Watch the next windows."
+    return (
+        f"There is nothing to undo. To end it: `headwater remedy {case.incident} --apply`, the next `headwater run` "
+        f"verifies it, both sides sign (`headwater sign {case.incident}`), then `headwater close {case.incident}`; "
+        "what its windows show is learned from then on."
     )
 
 
@@ -235,7 +248,6 @@ def _realised(finding: Finding) -> bool:
 
 def _undetermined(case: Case, beliefs: Beliefs, common: dict[str, Any]) -> Verdict:
     leading = [item for item, _ in beliefs.suspects if not item.exonerated][:2]
-    names = " and ".join(f"`{item.asset}`" for item in leading) or "no asset"
     return Verdict(
         status="undetermined",
         subject="",
@@ -243,7 +255,7 @@ def _undetermined(case: Case, beliefs: Beliefs, common: dict[str, Any]) -> Verdi
         side="",
         owner="",
         confidence=round(beliefs.posterior.best, 4),
-        text=f"Undetermined: the evidence points at {names}, but at none with a probability of {CERTAIN:.0%} or more.",
+        text=f"Undetermined: {_open(case, [item.asset for item in leading])}.",
         start_window=case.windows[0],
         chain=(),
         effect=None,
@@ -252,6 +264,20 @@ def _undetermined(case: Case, beliefs: Beliefs, common: dict[str, Any]) -> Verdi
         next_test=next_test(common["suspects"], _ground(case), case.incident),
         **common,
     )
+
+
+def _open(case: Case, leading: Sequence[str]) -> str:
+    """Say between whom it stands open; where nobody is suspected, or a monitor is at fault, what alarmed."""
+    alarms = [item for item in case.findings if item.severity == "alarm"]
+    told = "; ".join(dict.fromkeys(f"{item.detail} ({item.subject})" for item in alarms)) or "what alarmed"
+    if alarms and all(item.monitor == "unmeasured" and item.subject in case.named for item in alarms):
+        return f"nothing alarmed but what the project itself declares: {told}. Correct it there, or take it out"
+    if not leading:
+        return f"no asset is suspected of what alarmed: {told}"
+    if len(leading) == 1:
+        return f"the evidence points at `{leading[0]}`, with a probability below {CERTAIN:.0%}"
+    names = " and ".join(f"`{name}`" for name in leading)
+    return f"the evidence points at {names}, but at none with a probability of {CERTAIN:.0%} or more"
 
 
 def _ground(case: Case) -> Ground:

@@ -98,8 +98,8 @@ def test_an_alarm_of_a_watch_opens_an_incident_and_the_line_goes_on(tmp_path):
 def test_a_watch_that_cannot_be_measured_says_so(tmp_path, measure, said):
     project = shop()
     project.monitor("orders", measure, name="broken")
-    [found] = [item for item in ran(project, tmp_path) if item.severity == "alarm"]
-    assert (found.monitor, found.metric) == ("unmeasured", "broken") and said in found.detail
+    [found] = [item for item in ran(project, tmp_path) if item.monitor == "unmeasured"]
+    assert (found.severity, found.metric) == ("notice", "broken") and said in found.detail
 
 
 def test_nothing_is_found_where_nothing_can_be_measured(tmp_path):
@@ -185,20 +185,88 @@ def test_declarations_are_checked_where_they_are_made():
 
 
 @pytest.mark.parametrize(
-    ("metric", "said"),
+    ("metric", "said", "hint"),
     [
-        ("null_share.amuont", "no column `amuont`"),
-        ("nul_share.amount", "no metric `nul_share`"),
-        ("null_share", "of which column"),
-        ("rows.amount", "no column"),
-        ("key_match.customers", "no metric `key_match`"),
+        ("nul_share.amount", "no metric `nul_share`", "did you mean `null_share.amount`"),
+        ("null_share", "of which column", "null_share.amount"),
+        ("share[DE]", "of which column", "share"),
+        ("rows.amount", "no column", "`rows` alone"),
+        ("key_match.customers", "no metric `key_match`", "known: "),
     ],
 )
-def test_a_metric_that_can_never_be_there_is_an_alarm_of_its_own(tmp_path, metric, said):
+def test_a_metric_that_can_never_be_there_is_refused_where_it_is_declared(metric, said, hint):
+    with pytest.raises(UnknownName, match=said) as told:
+        shop().monitor("orders", metric=metric, high=0.1)
+    assert hint in told.value.hint
+
+
+def test_what_is_muted_is_a_metric_that_there_is():
     project = shop()
-    project.monitor("orders", metric=metric, high=0.1)
+    with pytest.raises(UnknownName) as told:
+        project.mute("orders", "meen.amount")
+    assert "did you mean `mean.amount`?" in told.value.hint
+    for pattern in ("mean.amount", "*.at", "q*.amount", "schema.at", "key_match.customers", "repeat_share", "rows"):
+        project.mute("orders", pattern)
+
+
+@pytest.mark.parametrize("severity", ["notice", "alarm"])
+@pytest.mark.parametrize(
+    "declared", [{"metric": "null_share.amuont", "high": 0.1}, {"measure": len, "by": "amuont"}], ids=["metric", "by"]
+)
+def test_a_column_that_is_not_there_is_said_of_the_monitor_as_loudly_as_it_was_declared(tmp_path, severity, declared):
+    project = shop()
+    project.monitor("orders", name="cents", severity=severity, **declared)
     [found] = [item for item in ran(project, tmp_path) if item.monitor == "unmeasured"]
-    assert said in found.detail
+    assert (found.severity, found.metric) == (severity, "cents")
+    assert "monitor `cents` cannot be measured" in found.detail
+    assert "no column `amuont`; did you mean `amount`?" in found.detail
+
+
+def test_a_mistyped_column_that_is_muted_is_noticed_and_one_that_was_there_is_not(tmp_path):
+    project = shop(lambda frame: frame.drop("country"))
+    project.mute("orders", "mean.amuont", "share[DE].country", "rows")
+    [found] = [item for item in ran(project, tmp_path) if item.monitor == "unmeasured"]
+    assert (found.metric, found.severity) == ("mean.amuont", "notice")
+    assert "muted in vain" in found.detail and "did you mean `amount`?" in found.detail
+
+
+def test_a_mistake_in_a_notice_opens_no_incident(tmp_path):
+    project = shop()
+    project.monitor("orders", metric="null_share.amuont", high=0.1)
+    workspace = Workspace.of(project, tmp_path, SimulatedClock(datetime(2024, 2, 3, tzinfo=UTC)))
+    workspace.run_range("2024-01-01", "2024-01-31")
+    answer = workspace.run(BAD)
+    assert (answer["alarms"], answer["accepted"], workspace.incidents()) == ([], True, [])
+
+
+def test_an_incident_of_a_monitor_says_so_and_ends_when_it_is_taken_out(tmp_path):
+    project = shop()
+    project.monitor("orders", metric="null_share.amuont", high=0.1, name="empty", severity="alarm")
+    clock = SimulatedClock(datetime(2024, 2, 3, tzinfo=UTC))
+    workspace = Workspace.of(project, tmp_path, clock)
+    workspace.run_range("2024-01-01", "2024-01-31")
+    workspace.run(BAD)
+    told = workspace.why("1")
+    assert told["status"] == "undetermined"
+    assert "monitor `empty` cannot be measured" in told["text"]
+    assert "Correct it there, or take it out." in told["text"]
+
+    clock.move_to(clock.now() + timedelta(days=1))
+    workspace = Workspace.of(shop(), tmp_path, clock)
+    workspace.run("2024-02-02")
+    told = workspace.why("1")
+    assert (told["status"], told["text"]) == ("none", "Nothing is wrong: every alarm is explained by now.")
+    for step in ("headwater remedy incident:shop/1 --apply", "headwater run", "headwater sign", "headwater close"):
+        assert step in told["remedy"]["text"]
+
+    workspace.remedy("1", apply=True, by="ann")
+    clock.move_to(clock.now() + timedelta(days=1))
+    workspace.run("2024-02-03")
+    workspace.sign("1", "data", "ann", prevention_owner="ann")
+    workspace.sign("1", "ml", "bob")
+    assert workspace.close("1", "ann")["state"] == "closed"
+    clock.move_to(clock.now() + timedelta(days=1))
+    assert workspace.run("2024-02-04")["accepted"]
 
 
 @pytest.mark.parametrize(
