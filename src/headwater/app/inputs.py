@@ -12,13 +12,13 @@ from headwater.app.running import Run
 from headwater.core.errors import DataError
 from headwater.core.project import Model
 from headwater.core.records import Evidence, Finding
-from headwater.observe.inputs import RUN
+from headwater.observe.inputs import EXCEEDANCE, LASTING, SHARED
 from headwater.stats.estimates.encoding import Encoding
-from headwater.stats.estimates.moved import climbs, moved
+from headwater.stats.estimates.moved import climbs, moved, shared
 
 LENGTH, PAST, FEWEST = 3, 42, 28
 """Newest windows that are looked at together, earlier ones that they are compared with, and how many there must be."""
-REACH = LENGTH + RUN - 1
+REACH = LENGTH + LASTING - 1
 """Windows that a finding looks back over."""
 ROWS = 300
 """Rows of a window that stand for all: windows differ far more than rows of one window do."""
@@ -99,7 +99,10 @@ def _moved(line: Line, model: Model, key: str) -> dict[str, float] | None:
 
 
 def _exceedances(kept: Mapping[str, pl.DataFrame], newest: int) -> dict[str, float]:
-    """Measure by how many times columns moved further than they ever did; see `headwater.stats.estimates.moved`."""
+    """Measure by how many times columns moved further than they ever did, and which of them rows of a window share.
+
+    See `headwater.stats.estimates.moved`.
+    """
     frames = list(kept.values())
     found: dict[str, float] = {}
     for name, kind in frames[-1].schema.items():
@@ -117,7 +120,9 @@ def _exceedances(kept: Mapping[str, pl.DataFrame], newest: int) -> dict[str, flo
             continue
         if not climbs(codes[:, 0], size, windows, recent):
             told = moved(codes, [size], np.zeros(len(windows)), windows, recent)
-            found |= {f"exceedance.{name}": item.exceedance for item in told}
+            found |= {f"{EXCEEDANCE}{name}": item.exceedance for item in told}
+            if told and shared(codes[:, 0], size, windows):
+                found[f"{SHARED}{name}"] = 1.0
     return found
 
 

@@ -133,7 +133,8 @@ def _extreme(column: str, scores: Mapping[str, Score], baseline: Baseline) -> bo
     """Tell whether a column is as no weather makes it.
 
     Single quantiles will not do: in columns with few values they jump from one to the next. Nor will a number that is
-    the same in all rows, like that of the week: it is a stamp of the window.
+    the same in all rows, like that of the week: it is a stamp of the window. And of one that was the same ever since,
+    like snow before the first winter, nobody knows how far it may move.
     """
     quartiles = [scores.get(f"{metric}.{column}") for metric in _QUARTILES]
     length = scores.get(f"length_mean.{column}")
@@ -145,6 +146,8 @@ def _extreme(column: str, scores: Mapping[str, Score], baseline: Baseline) -> bo
         varied = lowest is not None and highest is not None and lowest.value < highest.value
     else:
         varied = spread.value > 0 and mean is not None
+    if mean is not None and np.unique(baseline.values(f"mean.{column}")).size == 1:
+        return False
     body = quartiles if mean is None else [mean, *quartiles]
     return varied and all(score is not None and score.r >= EXTREME for score in body)
 

@@ -56,6 +56,17 @@ def test_a_constant_without_a_spread_is_no_alarm():
     assert found.severity == "notice"
 
 
+def test_of_what_was_always_the_same_nobody_knows_how_far_it_may_move():
+    """The first snow in the tables of a year is no fault."""
+    history, random = History(CALENDAR), np.random.default_rng(1)
+    none = dict.fromkeys(("mean.snow", "std.snow", "q25.snow", "q50.snow", "q75.snow"), 0.0)
+    for place in range(120):
+        history.add_evidence(evidence(DAYS[place], table(place, random, **none)))
+    some = {"mean.snow": 1.3, "std.snow": 0.4, "q25.snow": 1.0, "q50.snow": 1.3, "q75.snow": 1.6}
+    found = DistributionMonitor().evaluate([evidence(DAYS[120], table(120, random, **some))], history, CALENDAR, NOW)
+    assert {finding.severity for finding in found} == {"notice"}
+
+
 def test_one_quantile_far_out_is_only_a_notice():
     (found,) = judge({"q75.x": 5000.0})
     assert found.severity == "notice"

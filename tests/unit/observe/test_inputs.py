@@ -11,7 +11,8 @@ def played(windows, days=DAYS):
     """Let windows pass one by one; return the findings."""
     history, found = History(CALENDAR), []
     for index, values in enumerate(windows):
-        told = {f"exceedance.{name}": value for name, value in values.items()} | {"windows": 42.0}
+        told = {name if name.startswith("shared.") else f"exceedance.{name}": value for name, value in values.items()}
+        told["windows"] = 42.0
         item = evidence(days[index], told, "inputs", VIEW)
         history.add_evidence(item)
         for finding in InputsMonitor().evaluate([item], history, CALENDAR, NOW):
@@ -39,3 +40,18 @@ def test_what_comes_and_goes_is_quiet():
 
 def test_windows_that_are_run_with_gaps_between_are_still_looked_at():
     assert len(played([{"age": 2.4}] * 3, DAYS[::2])) == 1
+
+
+def test_what_rows_of_a_window_share_must_stay_away_for_a_week_and_is_one_feature():
+    storm = {"rain": 3.0, "shared.rain": 1.0, "wind": 2.5, "shared.wind": 1.0}
+    assert played([storm] * 6) == []
+    found = played([storm] * 7)
+    assert len(found) == 1 and "in 7 windows in a row" in found[0].detail
+    mild = {"rain": 1.7, "shared.rain": 1.0, "wind": 1.6, "shared.wind": 1.0}
+    assert played([mild] * 12) == []
+    assert len(played([{**mild, "age": 1.6}] * 7)) == 1
+
+
+def test_a_storm_beside_a_feature_of_the_cases_changes_nothing():
+    assert len(played([{"age": 2.4, "rain": 5.0, "shared.rain": 1.0}] * 3)) == 1
+    assert played([{"age": 1.7, "rain": 5.0, "shared.rain": 1.0}] * 3) == []

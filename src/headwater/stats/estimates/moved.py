@@ -20,6 +20,7 @@ BEYOND = 1.5
 """How many times the largest distance that the past has shown a column must have moved."""
 _FEWEST = 4
 _SHARED = 0.3
+_OWN = 0.8
 _LEAST = 0.05  # a smaller distance is none: a week without its holiday
 
 
@@ -55,6 +56,37 @@ def climbs(column: Ints, size: int, windows: Ints, recent: npt.NDArray[np.bool_]
     late, past = windows >= old[len(old) // 2], ~recent[windows]
     sides = [np.bincount(column[side & past], minlength=size) for side in (late, ~late)]
     return float(np.minimum(*(_shares(side) for side in sides)).sum()) < _SHARED
+
+
+def shared(column: Ints, size: int, windows: Ints) -> bool:
+    """Tell whether rows of one window share much of a column's value, like weather or the price of the day.
+
+    Such a column says one thing in a window, however many rows there are: a few odd windows are a storm.
+
+    It does where two rows of one window are more often alike than any two rows are: the chance that they differ is less
+    than `_OWN` of that of any two rows.
+
+    Args:
+        column: Cell of each row.
+        size: Cells of the column.
+        windows: Window of each row, numbered from 0.
+
+    Example:
+        >>> import numpy as np
+        >>> windows = np.repeat(np.arange(50), 20)
+        >>> weather, carrier = windows % 7, np.tile(np.arange(20) % 7, 50)
+        >>> shared(weather, 7, windows), shared(carrier, 7, windows)
+        (True, False)
+    """
+    counts = np.bincount(windows * size + column, minlength=(int(windows.max()) + 1) * size).reshape(-1, size)
+    rows = counts.sum(axis=1)
+    many = rows > 1
+    if not many.any():
+        return False
+    n, squares = rows[many].astype(float), (counts[many].astype(float) ** 2).sum(axis=1)
+    differ = float(np.average(1 - (squares - n) / (n * (n - 1)), weights=n))
+    total = 1 - float((_shares(counts.sum(axis=0)) ** 2).sum())
+    return differ < _OWN * total
 
 
 def hellinger(one: Floats, other: Floats) -> float:
