@@ -99,12 +99,15 @@ def runbook(line: Line, incident: Incident) -> dict[str, Any] | None:
     subject = verdict.subject or incident.subject
     asset = next((name for name in line.assets if subject in (line.ref(name), line.blame(name))), subject)
     model = next(iter(line.project.models), "")
+    held = verdict.remedy.windows if verdict.remedy is not None else ()
+    windows = sorted({verdict.start_window, *held})
     names = {
         "INCIDENT": incident.id,
         "ASSET": asset,
         "REF": line.ref(asset) if asset in line.assets else subject,
         "SUBJECT": subject,
-        "WINDOW": verdict.start_window,
+        "WINDOW": windows[0],
+        "UNTIL": windows[-1],
         "MODEL": f"{line.project.name}/{model}",
     }
     title, steps = parsed(page)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from headwater.app.remembering import parsed, remembered, why_not_stopped
+from headwater.app.remembering import parsed, remembered, runbook, why_not_stopped
 
 
 def broken_again(shop, factor, number):
@@ -74,6 +74,16 @@ def test_the_runbook_is_filled_in(recoded):
     assert any("`headwater approve orders --dry-run`" in step for step in book["steps"])
     assert not any(word in step for step in book["steps"] for word in ("INCIDENT", "ASSET", "WINDOW"))
     assert any("incident:shop/1" in step for step in book["steps"])
+
+
+def test_the_runbook_names_all_windows_that_the_remedy_is_about(in_cents):
+    """An owner delivers again what was hit, which is more than the window it began in."""
+    incident = in_cents.line.state.incidents.get("1")
+    remedy = replace(incident.verdict.remedy, windows=(in_cents.day(3), in_cents.day(4)))
+    held = replace(incident, verdict=replace(incident.verdict, fault="null_burst", remedy=remedy))
+    steps = runbook(in_cents.line, held)["steps"]
+    assert any(f"headwater backfill raw_orders --from {in_cents.day(3)} --to {in_cents.day(4)}`" in step for step in steps)
+    assert not any(word in step for step in steps for word in ("WINDOW", "UNTIL"))
 
 
 def test_what_is_remembered_is_no_part_of_what_is_signed(again):
