@@ -22,6 +22,8 @@ _OUT = "headwater.stdout"
 _LONG = 200
 """How many characters of an endless word an error repeats."""
 _ENDLESS = re.compile(rf"\S{{{2 * _LONG},}}")
+NOTHING = "–"
+"""Stands where there is no value."""
 SHORT = 12
 """How much of a content hash people are shown."""
 
@@ -171,15 +173,15 @@ def cell(value: Any) -> str:
     from rich.markup import escape
 
     if value is None or value == "":
-        return "[dim]–[/]"
+        return f"[dim]{NOTHING}[/]"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return figure(value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{words(key)} {cell(item)}" for key, item in value.items()) or "[dim]–[/]"
+        return ", ".join(f"{words(key)} {cell(item)}" for key, item in value.items()) or f"[dim]{NOTHING}[/]"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(cell(item) for item in value) or "[dim]–[/]"
+        return ", ".join(cell(item) for item in value) or f"[dim]{NOTHING}[/]"
     return escape(shorten(str(value)))
 
 
@@ -219,16 +221,16 @@ def percent(value: Any) -> str:
 
 
 def amount(value: Any, unit: str = "", low: Any = None, high: Any = None) -> str:
-    """Write a number with its unit and its interval.
+    """Write a number with its unit and its interval, as plain text that `cell` is still to escape.
 
     Example:
         >>> amount(1234.5, "seat-minutes", 1000, 1500)
         '1,234 seat-minutes (1,000 to 1,500)'
     """
     if not isinstance(value, (int, float)):
-        return cell(value)
-    interval = f" ({cell(float(low))} to {cell(float(high))})" if low is not None and high is not None else ""
-    return f"{cell(float(value))} {unit}".rstrip() + interval
+        return NOTHING if value in (None, "") else str(value)
+    interval = f" ({figure(float(low))} to {figure(float(high))})" if low is not None and high is not None else ""
+    return f"{figure(float(value))} {unit}".rstrip() + interval
 
 
 def words(name: str) -> str:

@@ -76,7 +76,7 @@ def draw_affected(out: Console, answer: dict[str, Any]) -> None:
     )
     if answer.get("cost") is not None:
         paid = screen.amount(answer["cost"], str(answer["unit"]), answer["low"], answer["high"])
-        out.print(f"together they cost {paid} more than repaired; {answer['scored']} were scored")
+        out.print(f"together they cost {cell(paid)} more than repaired; {answer['scored']} were scored")
 
 
 def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
         facts["prevention"] = f"check {prevention.get('metric')} of {prevention.get('asset')}"
         if prevention.get("observed") is not None:
             facts["prevention"] += (
-                f": it was {cell(prevention['observed'])} where {cell(prevention['expected'])} is expected"
+                f": it was {_plain(prevention['observed'])} where {_plain(prevention['expected'])} is expected"
             )
     if answer.get("accepted"):
         facts["accepted"] = "; ".join(answer["accepted"])
@@ -107,6 +107,11 @@ def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
         disagreed = "" if signed.get("agrees") else f" disagrees: {signed.get('reason')}"
         facts[f"{side} side"] = f"signed by {signed.get('by')}{disagreed}"
     return {name: value for name, value in facts.items() if value}
+
+
+def _plain(value: Any) -> str:
+    """Write a number that stands inside of a text."""
+    return screen.figure(value) if isinstance(value, float) else screen.NOTHING if value is None else str(value)
 
 
 def _chain(out: Console, steps: list[dict[str, Any]]) -> None:

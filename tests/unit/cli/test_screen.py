@@ -67,3 +67,10 @@ def test_no_color_is_obeyed_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_cells(value: object, text: str) -> None:
     assert screen.cell(value) == text
+
+
+def test_what_is_no_number_is_no_markup_in_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert screen.amount(None, "euro") == screen.amount("") == "–"
+    screen.facts(screen.console(), {"gain": screen.amount(None), "rows": [{"gain": screen.amount(None), "in": []}]})
+    said = capsys.readouterr().out
+    assert "[" not in said and "gain  –" in said
