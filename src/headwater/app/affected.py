@@ -63,14 +63,15 @@ def write_affected(line: Line, incident: Incident, path: Path) -> dict[str, Any]
     except OSError as error:
         raise StorageError(f"the list cannot be written to {path}: {error.strerror or error}") from error
     effect = incident.verdict.effect if incident.verdict is not None else None
+    price = effect if effect is not None and effect.unit else None
     return {
         "incident": incident.id,
         "file": str(path),
         "listed": frame.height,
         "affected": frame.height if effect is None else effect.affected_predictions,
         "scored": None if effect is None else effect.scored_predictions,
-        "cost": None if effect is None else effect.value,
-        "low": None if effect is None else effect.low,
-        "high": None if effect is None else effect.high,
+        "cost": None if price is None else price.value,
+        "low": None if price is None else price.low,
+        "high": None if price is None else price.high,
         "unit": "" if effect is None else effect.unit,
     }

@@ -7,6 +7,8 @@ from typing import Any
 
 from headwater.cli import screen
 
+UNDECLARED = "unknown: no cost function is declared (`cost=` of the model)"
+
 
 def priced(effect: Mapping[str, Any] | None) -> str:
     """Write a price with its interval; without one where nothing of it is open.
@@ -17,6 +19,8 @@ def priced(effect: Mapping[str, Any] | None) -> str:
     """
     if not effect:
         return ""
+    if not effect.get("unit"):
+        return UNDECLARED
     low, high = effect.get("low"), effect.get("high")
     bounds = (None, None) if low == high else (low, high)
     return screen.amount(effect.get("value"), str(effect.get("unit", "")), *bounds)
@@ -32,6 +36,8 @@ def known(effect: Mapping[str, Any] | None) -> str:
         'all 1,200 outcomes known'
     """
     effect = effect or {}
+    if not effect.get("unit", True):
+        return ""
     there, moved = effect.get("known_outcomes"), effect.get("affected_predictions")
     if there is None or not moved:
         return ""

@@ -256,7 +256,7 @@ class Effect(Stored):
     """What an incident cost: affected predictions and the business metric, with an interval.
 
     ``known_outcomes`` says of how many affected predictions the outcome was known when it was priced; the interval is
-    of the others.
+    of the others. Without a ``unit`` no cost function is declared and nothing was priced.
     """
 
     kind: typing.ClassVar[str] = "effect"

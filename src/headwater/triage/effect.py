@@ -49,7 +49,8 @@ def effect(case: Case, plan: Plan | None, labels: Labels | None = None) -> Effec
             plan repairs them.
 
     Returns:
-        The effect over the models together, in the first model's unit; None when nothing was scored or the plan
+        The effect over the models together, in the unit of the first that has a cost function, without a unit where
+        none has; None when nothing was scored or the plan
         changes no prediction.
     """
     if plan is None or not case.models:
@@ -72,7 +73,7 @@ def effect(case: Case, plan: Plan | None, labels: Labels | None = None) -> Effec
     half = 1.96 * math.sqrt(variance)
     return Effect(
         metric="more than the repaired decisions would have cost",
-        unit=case.models[0].unit,
+        unit=next((model.unit for model in case.models if model.cost is not None), ""),
         value=total,
         low=total - half,
         high=total + half,

@@ -1,6 +1,7 @@
 """What an incident cost: the decisions as made against the decisions as repaired, under one truth."""
 
 import math
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -40,6 +41,14 @@ def test_known_outcomes_are_priced_exactly():
     assert (found.low, found.high) == (found.value, found.value)
     assert found.unit == "euro"
     assert found.windows == (day(4),)
+
+
+def test_without_a_cost_function_predictions_are_counted_and_nothing_is_priced():
+    case = cautious().case(4, findings=[finding("features")])
+    free = replace(case, models=tuple(replace(model, cost=None) for model in case.models))
+    found, priced = effect(free, GOOD), effect(case, GOOD)
+    assert (found.unit, found.value) == ("", 0.0)
+    assert found.affected_predictions == priced.affected_predictions > 0
 
 
 @pytest.mark.parametrize("parts", [{"threshold": "t2"}, {"model": "m2"}])

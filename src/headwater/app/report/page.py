@@ -241,7 +241,10 @@ def story_numbers(story: IncidentStory, report: Report) -> list[Fact]:
         )
         cost = story.cost or effect
         note = price_note(effect, story.cost)
-        facts.append(Fact(label=cost.metric or "effect", value=rounded(cost.value), unit=cost.unit, note=note))
+        if cost.unit:
+            facts.append(Fact(label=cost.metric or "effect", value=rounded(cost.value), unit=cost.unit, note=note))
+        else:
+            facts.append(Fact(label="cost", value="–", note="no cost function is declared"))
     facts.append(
         Fact(label="confidence", value=percent(verdict.confidence), note=f"{len(verdict.exonerated)} cleared by name")
     )
