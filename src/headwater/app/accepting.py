@@ -59,8 +59,8 @@ def accept(
         "by": by,
         "reason": reason,
         "below": below,
-        "findings": [{"window": item.window, "subject": item.subject, "metric": item.metric, "detail": item.detail}
-                     for item in covered if item.severity == "alarm"],
+        "findings": [{"window": item.window, "subject": item.subject, "metric": item.metric, "severity": item.severity,
+                      "detail": item.detail} for item in covered],
         "not_covered": [{"subject": one, "metric": other, "why": _why(subject, metric, one)}
                         for one, other in sorted(left)],
         "judged_again": judged,

@@ -15,6 +15,7 @@ from headwater.app.freshness import freshness
 from headwater.app.init import init
 from headwater.app.judging import triage
 from headwater.app.line import Line
+from headwater.app.noticing import notices, warming
 from headwater.app.recompute import recompute
 from headwater.app.wiring import Services, embedded
 from headwater.core.clock import Clock, aware
@@ -134,6 +135,7 @@ class Workspace:
                 {"incident": incident.id, "state": incident.state, "verified": incident.verified}
                 for incident in self.line.state.incidents.active()
             ],
+            "warming": warming(self.line),
         }  # fmt: skip
 
     def backfill(
@@ -204,6 +206,11 @@ class Workspace:
         """List incidents, the active ones unless all are asked for."""
         found = self.line.state.incidents
         return [incident.as_dict() for incident in (found.all() if all else found.active())]
+
+    def notices(self, window: str | None = None) -> list[dict[str, Any]]:
+        """List what was out of its band and woke nobody, in a window or the last seven."""
+        self.line.refresh()
+        return notices(self.line, window)
 
     def why(self, ref: str) -> dict[str, Any]:
         """Answer why decisions got worse: the verdict of an incident, or of the newest one that touched a model."""

@@ -30,6 +30,7 @@ COMMANDS = (
     "approve",
     "accept",
     "incidents",
+    "notices",
     "why",
     "recompute",
     "trace",

@@ -78,6 +78,11 @@ def draw(out: Console, answer: dict[str, Any]) -> None:
     alarms = answer.get("alarms") or []
     if alarms:
         out.print(screen.table(alarms, ("subject", "metric", "score", "value", "expected", "detail"), "alarms"))
+    if count := answer.get("notices"):
+        what = "1 notice that woke nobody" if count == 1 else f"{count} notices that woke nobody"
+        out.print(f"[dim]{what}: headwater notices[/]")
+    if told := answer.get("warming"):
+        out.print(f"[dim]no band yet: {'; '.join(map(_warming, told))}[/]")
     for verdict in answer.get("verdicts") or []:
         out.print(f"[bold]{screen.cell(verdict.get('incident'))}[/] {screen.cell(verdict.get('text'))}")
         out.print(f"[dim]see headwater why {screen.cell(verdict.get('incident'))}[/]")
@@ -87,3 +92,9 @@ def draw(out: Console, answer: dict[str, Any]) -> None:
             out.print(f"[bold]{screen.cell(incident['incident'])}[/] {WAITING.get(incident['state'], 'is not closed')}")
     if answer.get("incidents"):
         out.print("[dim]no window is accepted, that is learned from, while an incident is not closed[/]")
+
+
+def _warming(told: dict[str, Any]) -> str:
+    noun = "model" if told["monitors"] == "performance" else "dataset"
+    of = f"{told['subjects']} of {told['of']} {noun}{'' if told['of'] == 1 else 's'}"
+    return f"{told['monitors']} of {of}, for {told['windows']} window{'' if told['windows'] == 1 else 's'} more"

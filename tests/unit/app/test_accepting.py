@@ -82,6 +82,7 @@ def test_a_dry_run_records_nothing(dearer):
     before = dearer.workspace.audit()["records"]
     answer = dearer.workspace.accept("raw_orders", dry_run=True)
     assert answer["findings"] and not answer["accepted"]
+    assert all({"window", "metric", "severity", "detail"} <= set(item) for item in answer["findings"])
     assert dearer.workspace.audit()["records"] == before
 
 

@@ -199,6 +199,30 @@ def test_a_broken_file_is_named(shop: Path, ask: Ask, file: str, text: str, said
     assert error["hint"] or "line" in error["message"] or "import" in error["message"]
 
 
+def test_notices_are_counted_by_a_run_and_listed_by_their_command(
+    shop: Path, ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask("notices") == []
+    ask("run", "--from", "2024-01-01", "--to", "2024-02-20")
+    edit(shop, "100 * n + day.day", "(100 * n + day.day) * (2 if n % 2 else 1)")
+    assert door.attempt(["run"]) == 0
+    said = capsys.readouterr().out
+    listed = ask("notices", "--window", "2024-02-21")
+    assert listed and {item["severity"] for item in listed} == {"notice"}
+    assert f"{len(listed)} notice" in said and "headwater notices" in said
+    assert ask("notices") == listed and ask("notices", "--window", "2024-02-20") == []
+    assert "window" in ask("notices", "--window", "Tuesday", code=2)["error"]["message"]
+    assert door.attempt(["notices"]) == 0 and "2024-02-21" in capsys.readouterr().out
+
+
+def test_a_run_says_which_monitors_have_no_band_yet(delivered: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    assert door.attempt(["run"]) == 0
+    said = capsys.readouterr().out
+    assert "no band yet: structure and distribution of 3 of 3 datasets, for 8 windows more" in said
+    delivered("run", "--from", "2024-01-07", "--to", "2024-01-20")
+    assert delivered("run")["warming"] == []
+
+
 @pytest.mark.parametrize("words", [("datasets",), ("incidents",), ("quarantine",), ("trace", "dataset:shop/revenue")])
 def test_answers_are_drawn_for_people_too(
     delivered: Ask, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
