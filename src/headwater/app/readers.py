@@ -43,9 +43,11 @@ def readers(line: Line, asset: Asset, columns: Collection[str]) -> dict[str, lis
 
 
 def _carried(line: Line, child: Asset) -> set[str]:
-    newest = line.services.tables.keys(child.name)[-1:]
-    frame = line.services.tables.read(child.name, newest) if newest else None
-    return set() if frame is None else set(frame.columns)
+    """The columns of a child as it is, and as it last was in order: it loses with its parent what it passes on."""
+    ref, keys = line.ref(child.name), line.services.tables.keys(child.name)
+    sound = next((key for key in reversed(keys[:-1]) if line.state.history.learnable(ref, key)), None)
+    frames = (line.services.tables.read(child.name, [key]) for key in {*keys[-1:], *([sound] if sound else [])})
+    return {name for frame in frames if frame is not None for name in frame.columns}
 
 
 def _lineage(line: Line, asset: Asset) -> Iterator[tuple[str, set[str]]]:

@@ -42,6 +42,19 @@ def test_jobs_of_others_count_by_their_column_lineage(line):
     assert told(line, "orders", "voucher") == {"voucher": ["dataset:bi/vouchers"]}
 
 
+def test_a_column_that_is_gone_was_read_by_who_passed_it_on(shop):
+    """What carries it on has lost it too, by the time that somebody asks."""
+    shop.edit("frames.append(frame.head(", 'frame = frame.drop("age") if day >= "2024-03-18" else frame\n'
+              "        frames.append(frame.head(")  # fmt: skip
+    for number in (3, 4, 5):
+        shop.run(number)
+        assert "age" not in shop.frame("orders", number).columns
+        assert "dataset:shop/orders" in told(shop.line, "raw_orders", "age")["age"]
+    verdict = shop.only()["verdict"]
+    assert (verdict["subject"], verdict["fault"]) == ("dataset:shop/raw_orders", "missing_column")
+    assert shop.workspace.why("1")["runbook"]["title"] == "A column is gone"
+
+
 def test_helpers_and_lists_of_the_module_are_looked_into(shop):
     shop.edit("def orders(raw_orders):", "COLUMNS = ['voucher']\n\n\ndef helper(frame):\n"
               "    return frame.select(pl.col(['till']))\n\n\n@project.dataset(layer=\"staged\", name=\"sums\")\n"
