@@ -13,6 +13,7 @@ from headwater.app.engine_pieces import laid_in_engine
 from headwater.app.frames import Progress, as_frame, pick
 from headwater.app.holidays import days_of
 from headwater.app.measuring import Laid, Metrics, measure
+from headwater.app.moments import moments, named_too, without_echoes
 from headwater.app.pieces import Cut, Piece, cut, sample
 from headwater.app.profiles import checked_key, reading
 from headwater.app.report.columns import comparison_fragment, comparison_page
@@ -134,8 +135,10 @@ def compare(
         changed = _schema(laid, now)
         if laid.measured:
             changed += _metrics(laid, days, now, told)
-        found = _ranked([*_emptied(laid), *_collapse(changed, laid)])
+        timely = moments(laid, time)
+        found = _ranked([*_emptied(laid), *without_echoes(_collapse(changed, laid), timely)])
         named = _diagnoses(laid, found, time) if laid.measured else ()
+        named = named_too(named, timely)
     found = _escalated(found, named)
     parts = laid.parts
     basis = f"{parts.basis}; {laid.left_out}" if laid.left_out else parts.basis

@@ -11,7 +11,7 @@ from headwater.app.frames import Progress, as_frame, pick
 from headwater.app.measuring import Laid, Texts, same, summed, telling
 from headwater.app.pieces import Cut, Piece, arranged, checked_time, sample, windows
 from headwater.app.wiring import engine_columns, engine_summaries, engine_windows, in_engine
-from headwater.core.errors import DataError, UnknownName
+from headwater.core.errors import UnknownName
 from headwater.core.windows import Calendar, Window
 from headwater.stats.profiling.mixes import opened
 from headwater.stats.profiling.summaries import Summary, summarise
@@ -170,10 +170,9 @@ class _Afar:
     def pieces(self, time: str, calendar: Calendar) -> tuple[Piece, ...]:
         checked_time(self.shell.schema, time, self.what)
         self.windows = engine_windows(self.table, time, calendar)
-        if not self.windows.found:
-            raise DataError(f"`{time}` of {self.what} has no times")
         return tuple(
-            Piece(calendar.window(name), self.shell, name, newest) for name, (_, newest) in self.windows.found.items()
+            Piece(calendar.window(name), self.shell, name, newest, held)
+            for name, (held, newest) in self.windows.found.items()
         )
 
     def metrics(

@@ -17,6 +17,7 @@ from headwater.stats.profiling.summaries import Summary, summarise
 _SUMMARISED = 1_000_000
 """Rows from which the windows' metrics come from mergeable summaries: the same numbers, many times faster."""
 _UNIQUE = 0.99
+_OWN = "\x01window"  # a column of the tables that is called as the mark of a row's window
 _WINDOWED = frozenset({"offset", "offset_wall", "min_hours", "mean_hours", "max_hours", "repeat_share", "echo_share"})
 Metrics = Mapping[str, Mapping[str, float]]
 """Window key to metrics."""
@@ -54,7 +55,9 @@ class Laid:
 
 
 def measure(parts: Cut, whole: Summary, key: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Measure every piece of two tables that are in hand."""
+    """Measure every piece of two tables that are in hand; nothing where the current one has none."""
+    if not parts.current:
+        return {}
     pieces = [*parts.reference, *parts.current]
     if sum(piece.frame.height for piece in pieces) > _SUMMARISED:
         made = {piece.window.key: summed(piece, whole, key) for piece in pieces}
@@ -62,13 +65,23 @@ def measure(parts: Cut, whole: Summary, key: Sequence[str]) -> dict[str, dict[st
         past = opened([made[piece.window.key][1] for piece in parts.reference])
     else:
         alike = same(parts.reference[0].frame.schema, parts.current[0].frame.schema)
+        renamed = {WINDOW: _OWN} if WINDOW in alike else {}
+        chosen = [*(renamed.get(name, name) for name in alike), WINDOW]
         marked = [
-            piece.frame.with_columns(pl.lit(piece.window.key).alias(WINDOW)).select(*alike, WINDOW) for piece in pieces
+            piece.frame.rename(renamed).with_columns(pl.lit(piece.window.key).alias(WINDOW)).select(chosen)
+            for piece in pieces
         ]
         known = known_values(pl.concat(marked[: len(parts.reference)], how="vertical_relaxed"))
         windows = [piece.window for piece in pieces]
-        rows, frequent = pl.concat(marked, how="vertical_relaxed"), frequent_in(whole.columns)
-        found, past = profile_windows(rows, windows=windows, key=key, known=known, frequent=frequent), set()
+        rows = pl.concat(marked, how="vertical_relaxed")
+        frequent = {renamed.get(name, name): some for name, some in frequent_in(whole.columns).items()}
+        keys = [renamed.get(name, name) for name in key]
+        told = profile_windows(rows, windows=windows, key=keys, known=known, frequent=frequent)
+        found = {
+            window: {metric.replace(_OWN, WINDOW): value for metric, value in metrics.items()}
+            for window, metrics in told.items()
+        }
+        past = set()
     return telling(found, whole, parts, past)
 
 

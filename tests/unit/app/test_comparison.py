@@ -318,3 +318,15 @@ def test_a_clock_that_was_moved_is_named_when_many_windows_agree(hours):
     named = [one for one in found.diagnoses if one.fault == "time_offset"]
     assert bool(named) == bool(hours) and bool(found.alarms) == bool(hours)
     assert [one.detail for one in named if "5 h early" not in one.detail or "windows" not in one.detail] == []
+
+
+@pytest.mark.parametrize("key", ["", "_window"])
+def test_a_column_may_be_called_as_the_mark_of_a_window(key):
+    random = np.random.default_rng(4)
+    past, now = (
+        pl.DataFrame({"_window": random.normal(mean, 1, rows), "x": random.normal(0, 1, rows)})
+        for mean, rows in ((5, 4000), (50, 400))
+    )
+    found = headwater.compare(past, now, key=key or ())
+    assert [change.column for change in found.changes] == ["_window"]
+    assert not headwater.compare(past[:3600], past[3600:]).changes

@@ -90,8 +90,10 @@ def test_what_cannot_be_cut_is_refused():
         cut(old, daily(date(2024, 1, 29), 4), "day", DAYS)
     with pytest.raises(UsageError, match="no dates or times"):
         cut(pl.DataFrame({"day": [1]}), new, "day", DAYS)
-    with pytest.raises(DataError, match="has no times"):
-        cut(old, new.with_columns(day=pl.lit(None, pl.Date)), "day", DAYS)
+    gone = pl.lit(None, pl.Date)
+    with pytest.raises(DataError, match="`day` of the reference has no times"):
+        cut(old.with_columns(day=gone), new, "day", DAYS)
+    assert cut(old, new.with_columns(day=gone), "day", DAYS).current == ()
 
 
 def test_a_sample_keeps_every_nth_row():
