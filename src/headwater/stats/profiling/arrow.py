@@ -180,6 +180,7 @@ def read_frame(frame: Any) -> tuple[tuple[Field, ...], Iterator[Batch]]:
         >>> fields[0].name, [batch.columns[0].nulls for batch in batches]
         ('x', [1])
     """
+    _refuse_nul(frame)
     if hasattr(frame, "__arrow_c_stream__"):
         return _read_stream(frame)
     if hasattr(frame, "__arrow_c_array__"):
@@ -192,6 +193,28 @@ def read_frame(frame: Any) -> tuple[tuple[Field, ...], Iterator[Batch]]:
         doing=_DOING,
         hint="pass a Polars or pandas frame, a pyarrow table, a DuckDB relation, or an iterator of such batches",
     )
+
+
+def _refuse_nul(frame: Any) -> None:
+    """Refuse names that the interface cannot carry before it is entered: there a producer ends the whole process."""
+    names = getattr(frame, "column_names", None) or getattr(frame, "columns", None)
+    names = [name for name in names if isinstance(name, str)] if isinstance(names, Iterable) else []
+    kinds = getattr(frame, "dtypes", None)
+    for name in [*names, *_inner_names(kinds if isinstance(kinds, list) else ())]:
+        if "\0" in name:
+            raise DataError(
+                f"a column is called {name!r}, and no name may hold a NUL", doing=_DOING, hint="rename the column"
+            )
+
+
+def _inner_names(kinds: Iterable[Any]) -> Iterator[str]:
+    """Yield the names of fields inside of columns, of a frame that tells its types as Polars does."""
+    for kind in kinds:
+        for field in getattr(kind, "fields", None) or ():
+            yield str(getattr(field, "name", ""))
+            yield from _inner_names([getattr(field, "dtype", None)])
+        if (inner := getattr(kind, "inner", None)) is not None:
+            yield from _inner_names([inner])
 
 
 def _read_each(parts: Iterator[Any]) -> tuple[tuple[Field, ...], Iterator[Batch]]:

@@ -169,3 +169,16 @@ def test_a_failing_producer_is_told() -> None:
 @pytest.mark.parametrize("text", ["", "?", "tsq:", "d:1", "d:a,b", "w:3", "+r", "tiM", "d:38,9999"])
 def test_unknown_formats_are_counted_only(text: str) -> None:
     assert read_field("x", text).kind == "other"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pl.DataFrame({"a\0b": [1]}),
+        pl.DataFrame({"x": [{"a\0b": 1}]}),
+        pl.DataFrame({"x": [[{"y": {"a\0b": 1}}]]}),
+    ],
+)
+def test_a_name_that_the_interface_cannot_carry_is_refused_before_it_is_entered(frame):
+    with pytest.raises(DataError, match="no name may hold a NUL"):
+        read_frame(frame)
