@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from headwater.app.arrow_columns import is_pyarrow, readable
 from headwater.app.report.tables import TableProfile
 from headwater.app.wiring import batches, in_engine
 from headwater.core.errors import DataError, HeadwaterError, UnknownName, UsageError
@@ -68,6 +69,8 @@ def _framed(data: Any, what: str) -> pl.DataFrame:
             return _pandas(
                 data if hasattr(data, "columns") else data.to_frame("value" if data.name is None else data.name)
             )
+        if is_pyarrow(data):
+            return pl.DataFrame(readable(data))
         if isinstance(data, Mapping) or hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
             return pl.DataFrame(data)
     except HeadwaterError:
@@ -147,6 +150,8 @@ def _pandas(data: Any) -> pl.DataFrame:
 
 def _pandas_column(name: str, column: Any) -> pl.Series:
     values = column.reset_index(drop=True)
+    if type(values.dtype).__name__ == "SparseDtype":
+        values = values.sparse.to_dense()
     try:
         return pl.Series(name, values)
     except Exception:

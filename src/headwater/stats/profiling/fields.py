@@ -32,6 +32,9 @@ _OTHER = {
     "+vL": "large_list_view",
     "+s": "struct",
     "+m": "map",
+    "+r": "run_end_encoded",
+    "_pli128": "int128",
+    "_plu128": "uint128",
 }
 
 
