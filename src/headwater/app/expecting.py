@@ -20,6 +20,10 @@ def arrivals(line: Line, *, record: bool = False) -> dict[str, Any]:
     Args:
         line: The project.
         record: Record what was not known yet, and open incidents for its alarms; else nothing is written.
+
+    Returns:
+        ``findings``, ``incidents`` that they opened or joined, and ``unjudged``: datasets of which nothing says when
+        they are due, neither a contract nor twenty deliveries.
     """
     now = line.services.clock.now()
     found = absent(line, now) + journeys(line, now)
@@ -36,6 +40,7 @@ def arrivals(line: Line, *, record: bool = False) -> dict[str, Any]:
         "asked": now.isoformat(),
         "findings": [{**item.body(), "known": _place(item) in known} for item in found],
         "incidents": incidents,
+        "unjudged": [line.ref(name) for name in line.assets if expected(line, name)[1] is None],
     }
 
 

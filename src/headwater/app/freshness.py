@@ -38,7 +38,7 @@ def freshness(line: Line, name: str) -> dict[str, Any]:
         "state": "late" if late else "fresh",
         "awaited": window.key,
         "due": moment.isoformat(),
-        "told": f"late since {local:%Y-%m-%d %H:%M}" if late else "fresh",
+        "told": f"late since {local:%Y-%m-%d %H:%M %Z}" if late else "fresh",
     }
 
 

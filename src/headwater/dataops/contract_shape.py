@@ -66,6 +66,11 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "authoritativeDefinitions": list,
     },
 }  # fmt: skip
+LEVELS = (
+    "latency", "freshness", "frequency", "timeOfAvailability", "generalAvailability", "availability", "retention",
+    "endOfSupport", "endOfLife", "throughput", "errorRate", "severity", "timeToDetect", "timeToNotify", "timeToRepair",
+)  # fmt: skip
+"""The service levels that ODCS names; a contract may have others of its own, of which nothing is read."""
 _KINDS = {
     str: "text",
     bool: "true or false",
@@ -263,6 +268,11 @@ def _service(document: Mapping[str, Any], place: Place) -> dict[str, Any]:
         if not item.get("property"):
             raise at.wrong("a service level has no `property`", hint="e.g. {property: latency, value: 4, unit: h}")
         name = item["property"]
+        if name not in LEVELS and (near := difflib.get_close_matches(name, LEVELS, n=1, cutoff=0.8)):
+            raise at.at("property").wrong(
+                f"no service level is called `{name}`",
+                hint=f"did you mean `{near[0]}`? own ones are named unlike these",
+            )
         levels.setdefault(name, item)
         try:
             if name in hours:

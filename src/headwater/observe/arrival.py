@@ -145,9 +145,20 @@ def overdue(
         there = values.get("state", "COMPLETE") == "COMPLETE" and not values.get("open")
         if there or now < max(moment, end):
             continue
-        detail = f"nothing has arrived {(now - end).total_seconds() / 3600:.1f} hours after the window's end"
+        detail = f"nothing has arrived {lasted(now - end)} after the window's end"
         found.append(_finding(subject, window, "missing", "alarm", 1.0, detail, now))
     return found
+
+
+def lasted(time: timedelta) -> str:
+    """Write how long something took: hours, from two days on days.
+
+    Example:
+        >>> lasted(timedelta(hours=5.25)), lasted(timedelta(days=3129, hours=4))
+        ('5.2 hours', '3,129 days')
+    """
+    hours = time.total_seconds() / 3600
+    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
 
 
 def _finding(

@@ -35,6 +35,12 @@ def test_absence_is_told_by_the_clock_and_written_only_when_asked(promised):
     assert found["incidents"] == []
 
 
+def test_what_has_no_deadline_is_named_and_long_absences_are_told_in_days(promised):
+    late = at(promised, 3, 80).arrivals()
+    assert "dataset:shop/orders" not in late["unjudged"] and late["unjudged"]
+    assert {item["detail"] for item in late["findings"]} == {"nothing has arrived 3 days after the window's end"}
+
+
 def test_its_alarms_open_one_incident_at_the_source_and_are_recorded_once(promised):
     late = at(promised, 3, 7)
     assert late.arrivals(record=True)["incidents"] == ["incident:shop/1"]

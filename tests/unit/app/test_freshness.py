@@ -24,7 +24,7 @@ def test_it_turns_late_when_the_clock_passes_the_deadline_and_nothing_runs(promi
     before = at(promised, 3, 7.9)["orders"]
     assert (before["state"], before["awaited"]) == ("fresh", promised.day(3))
     late = at(promised, 3, 8)["orders"]
-    assert (late["state"], late["told"]) == ("late", "late since 2024-03-19 08:00")
+    assert (late["state"], late["told"]) == ("late", "late since 2024-03-19 08:00 CET")
     assert late["due"] == (promised.line.calendar.window(promised.day(3)).end + timedelta(hours=8)).isoformat()
     assert at(promised, 9, 0)["orders"]["told"] == late["told"], "late since the first window that was missed"
 

@@ -215,6 +215,19 @@ def test_notices_are_counted_by_a_run_and_listed_by_their_command(
     assert door.attempt(["notices"]) == 0 and "2024-02-21" in capsys.readouterr().out
 
 
+def test_arrivals_say_what_has_no_deadline_and_leave_with_1_while_something_is_missing(
+    delivered: Ask, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(delivered("arrivals")["unjudged"]) == 3
+    assert door.attempt(["arrivals"]) == 0
+    said = capsys.readouterr().out
+    assert "of what has a deadline" in said and "without a deadline, so never late: raw_orders" in said
+    promise = "slaProperties: [{property: latency, value: 4, unit: h}]\n"
+    (shop / "contracts/orders.yaml").write_text(CONTRACT + promise)
+    assert door.attempt(["arrivals", "--record"]) == 1
+    assert "see headwater why incident:shop/1" in capsys.readouterr().out
+
+
 def test_a_run_says_which_monitors_have_no_band_yet(delivered: Ask, capsys: pytest.CaptureFixture[str]) -> None:
     assert door.attempt(["run"]) == 0
     said = capsys.readouterr().out

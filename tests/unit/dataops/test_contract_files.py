@@ -105,6 +105,7 @@ def test_known_versions_of_the_standard(tmp_path, version):
         ("status: active", "status: active\nstauts: x", 6, "no field `stauts`", "`status`"),
         ("value: data}", "value: science}", 13, "science", "data or ml"),
         ("value: 4, unit: h", "value: 4, unit: m", 15, "minutes or months", "min or month"),
+        ("property: latency", "property: latncy", 15, "no service level is called `latncy`", "did you mean `latency`?"),
         ("value: 4, unit: h", "value: soon", 15, "`soon`", "unit: h"),
         ("value: 4, unit: h", "value: 4", 15, "unit ``", "min, h, d"),
         ("  - name: weather\n", "  - name: Weather Data\n", 20, "`Weather Data`", "lower-case"),
