@@ -40,6 +40,7 @@ _MARGIN, _TIMES = 0.03, 2.0
 _MISSED, _WRONG, _HALF = 0.05, 0.01, 0.5
 _LIMIT, _NEARLY = 1.6, 0.15
 _SAMPLE = 1500
+_DIGITS = 4  # beyond so many decimals, more of them show nothing
 _FACTORS = np.array(sorted({one.scale for one in CONVERSIONS if not one.shift and one.scale > 0}))
 _FACTORS = _FACTORS[np.abs(np.log10(_FACTORS)) > 0.45]
 
@@ -214,6 +215,11 @@ def _convincing(column: Column, part: Part) -> tuple[float, bool]:
     return (share if missed < _HALF else 0.0), missed <= _MISSED and float(wrong.mean()) <= _WRONG
 
 
+def _keeps_form(column: Column, factor: float) -> bool:
+    """Tell whether multiplied values would have no more digits than the column ever has."""
+    return column.case.reference.decimals[column.name] > _DIGITS or abs(factor - round(factor)) < 1e-9 * factor
+
+
 def _overlapping(column: Column) -> Iterator[Candidate]:
     """Yield a mixture whose rows cannot be told apart: named, for the sender to deliver again."""
     case = column.case
@@ -228,6 +234,8 @@ def _overlapping(column: Column) -> Iterator[Candidate]:
         return
     if found.after > min(0.3 * found.before, 0.5 * found.moved):
         return
+    if not _keeps_form(column, found.factor) and not case.odd(column.name, "fine"):
+        return  # dearer goods, not converted ones: those would have odd digits
     text = (
         f"`{column.name}` of about {found.share:.0%} of the rows came {came(1 / found.factor, 0.0)}, "
         "but which rows cannot be told from the values"

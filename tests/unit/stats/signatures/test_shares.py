@@ -99,6 +99,13 @@ def test_rows_that_cannot_be_told_apart_are_held(rides: Reference) -> None:
     assert "cannot be told" in found.detail
 
 
+@pytest.mark.parametrize("factor", [28.349523, 68.947573])
+def test_longer_journeys_that_are_measured_as_ever_are_no_unit(rides: Reference, factor: float) -> None:
+    """To the same digits: the world brings such rides, a conversion by such a factor would leave odd digits."""
+    frame = hurt(trips(TODAY), "distance", factor, some(400, 0.3)).with_columns(pl.col("distance").round(2))
+    assert all("cannot be told" not in found.detail for found in diagnose(frame, rides, window=day(TODAY)))
+
+
 @pytest.mark.parametrize("place", range(TODAY, TODAY + 12))
 def test_clean_days_are_left_alone(place: int, rides: Reference) -> None:
     assert not diagnose(trips(place), rides, window=day(place))
