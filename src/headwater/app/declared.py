@@ -93,7 +93,8 @@ def _window(line: Line, name: str, frame: pl.DataFrame, window: Window, watches:
 def _told(error: BaseException) -> str:
     if not isinstance(error, HeadwaterError):
         return f"{type(error).__name__}: {error}"
-    return f"{error.message}; {error.hint}" if error.hint else error.message
+    meant, found, _ = (error.hint or "").partition("? ")
+    return f"{error.message}; {meant}?" if found else error.message
 
 
 def _segments(watch: Watch, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

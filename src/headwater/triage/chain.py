@@ -15,6 +15,8 @@ from headwater.triage.suspects import Proof, Weighed
 
 Keep = Callable[[Evidence], None]
 """Told of evidence that is to be stored."""
+HELD_UP = "held up"
+"""The test of a hop that has no window because its parents have none: there is nothing to show."""
 NAMED = 12
 """How much of an evidence's id a command names it by; any unambiguous beginning will do."""
 
@@ -22,7 +24,7 @@ NAMED = 12
 def chain(case: Case, culprit: Weighed, path: Sequence[str], time: datetime, keep: Keep) -> tuple[Step, ...]:
     """Follow the fault along a lineage path, with the number that each hop shows.
 
-    A hop without a number (its window was not delivered, say) names the command that judges the case.
+    A hop without a number names the command that shows what is known of it; one that was only held up has none.
     """
     steps: list[Step] = []
     shown = _shown(case, culprit)
@@ -39,7 +41,7 @@ def chain(case: Case, culprit: Weighed, path: Sequence[str], time: datetime, kee
                 test=proof.test,
                 value=proof.number,
                 text=text,
-                command=_command(case, proof),
+                command=_command(case, proof, culprit.subject(case) if place == 0 else case.ref(name)),
                 versions={} if made is None else {"mechanism": made.id[:12], "window": key},
                 causes=tuple(dict.fromkeys((*causes, *([proof.record] if proof.record else [])))),
             )
@@ -54,9 +56,11 @@ def _shown(case: Case, culprit: Weighed) -> int:
     return max((place for place, key in enumerate(keys) if key in undone), default=len(keys) - 1)
 
 
-def _command(case: Case, proof: Proof) -> str:
+def _command(case: Case, proof: Proof, subject: str) -> str:
+    if proof.test == HELD_UP:
+        return ""
     if not proof.record:
-        return f"headwater why {case.incident}"
+        return f"headwater trace {subject}"
     return f"headwater recompute {proof.record[:NAMED]} {proof.value}"
 
 
@@ -83,7 +87,7 @@ def _hop(case: Case, culprit: Weighed, name: str, key: str, time: datetime, keep
     innocent = "given its parents it did what it always did" if itself == 0 else f"differs itself in {itself:.1%}"
     if culprit.plan is None:
         if tested is None:
-            return Proof("", "", None, "exact mechanism test"), "no window of it could be tested"
+            return _untested(case, name, key)
         return Proof(tested.id, "share", itself, "exact mechanism test"), innocent
     values = replayed(case.replay, name, key, culprit.plan)
     made = Evidence(
@@ -100,6 +104,16 @@ def _hop(case: Case, culprit: Weighed, name: str, key: str, time: datetime, keep
     worst = ", ".join(f"{column} {share:.0%}" for column, share in list(values["columns"].items())[:3])
     changed = f"repairing the culprit changes {values['share']:.1%} of its cells" + (f" ({worst})" if worst else "")
     return Proof(made.id, "share", values["share"], "replay with the culprit repaired"), f"{changed}; {innocent}"
+
+
+def _untested(case: Case, name: str, key: str) -> tuple[Proof, str]:
+    """Say why a hop has no number: most often it was not even delivered."""
+    if (failed := case.failed.get(name)) is not None:
+        text = f"window {failed.window} was not delivered: {failed.message}"
+        return Proof(failed.evidence, "state", None, "delivery"), text
+    if case.replay.observed(name, key) is None:
+        return Proof("", "", None, HELD_UP), f"window {key} was not delivered, for what it reads was not there"
+    return Proof("", "", None, "exact mechanism test"), "there is no accepted code to test its windows against"
 
 
 def _told(plan: Plan, since: str) -> dict[str, Any]:

@@ -61,10 +61,22 @@ def test_the_chain_leads_to_the_labels_when_it_is_they_that_flip():
     assert [step.subject for step in found.chain] == [ref("returns")]
 
 
-def test_a_hop_that_was_not_tested_has_no_number_and_names_what_judges_the_case():
+def test_a_hop_that_was_not_tested_has_no_number_and_names_what_shows_it():
     shop = Shop().days(0, 5)
     case = shop.case(5, findings=[finding("orders", "arrival", "missing")], failed={"orders": (day(5), "no x", True)})
     kept = []
     first, *_ = judge(case, NOW, kept.append).chain
-    assert (first.test, first.value, first.command) == ("delivery", None, "headwater why incident:shop/1")
+    assert (first.test, first.value, first.command) == ("delivery", None, f"headwater trace {ref('orders')}")
     assert {item.type for item in kept} <= {"replay"}
+
+
+def test_a_hop_that_was_not_delivered_says_so():
+    shop = Shop().days(0, 4)
+    gone = finding("raw_orders", "structure", "column.x")
+    case = shop.case(4, 5, findings=[gone], failed={"features": (day(5), "unable to find column x", False, "f" * 64)})
+    first, orders, features, *rest = judge(case, NOW).chain
+    assert first.subject == ref("raw_orders")
+    assert "was not delivered, for what it reads was not there" in orders.text and orders.command == ""
+    assert features.text == f"window {day(5)} was not delivered: unable to find column x"
+    assert features.command == f"headwater recompute {'f' * 12} state"
+    assert not [step for step in (first, orders, features, *rest) if step.command.startswith("headwater why")]

@@ -95,7 +95,7 @@ def proof(step: Step) -> Markup:
         ),
         el("p", step.text),
         el("p", versions, class_="dim versions") if versions else None,
-        command(step.command),
+        command(step.command) if step.command else None,
         class_="proof",
     )
 
