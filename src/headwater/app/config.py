@@ -8,13 +8,14 @@ import importlib.util
 import linecache
 import os
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from headwater.core.errors import ProjectInvalid, UsageError
+from headwater.core.errors import HeadwaterError, ProjectInvalid, UsageError
 from headwater.core.project import Project
 
 FILE = "headwater.yaml"
@@ -153,14 +154,33 @@ def _import(file: Path, folder: Path) -> ModuleType:
     except SyntaxError as error:
         line = f" line {error.lineno}" if error.lineno else ""
         raise ProjectInvalid(f"{Path(error.filename or file).name}{line}: {error.msg}") from error
-    except ProjectInvalid:
+    except UsageError as error:
+        place = _place(error, folder)
+        said = f"{place}: {error.message}" if place else error.message
+        raise ProjectInvalid(said, doing=error.doing, hint=error.hint) from error
+    except HeadwaterError:
         raise
     except (Exception, SystemExit) as error:
-        raise ProjectInvalid(f"{file.name} cannot be imported: {type(error).__name__}: {error}") from error
+        place = _place(error, folder) or file.name
+        raise ProjectInvalid(
+            f"{file.name} cannot be imported: {type(error).__name__}: {error}",
+            hint=f"it was raised in {place}",
+        ) from error
     finally:
         sys.dont_write_bytecode = writes
         sys.path.remove(path)
     return module
+
+
+def _place(error: BaseException, folder: Path) -> str:
+    """Name the file and line of the project where an error came up; empty where none of its lines took part."""
+    lines = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    mine = [(path, number) for path, number in lines if str(path.resolve()).startswith(_within(folder))]
+    own = [(path, number) for path, number in mine if "site-packages" not in path.parts]  # of an environment in there
+    if not own:
+        return ""
+    path, number = own[-1]
+    return f"{path.resolve().relative_to(folder.resolve())} line {number}"
 
 
 _LOADED: set[str] = set()

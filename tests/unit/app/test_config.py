@@ -107,6 +107,31 @@ def test_a_broken_pipeline_is_named(folder, text, said):
     assert said in refused(folder, text, "pipeline.py").message
 
 
+@pytest.mark.parametrize(
+    ("line", "said", "hint"),
+    [
+        ('project.monitor("rwa", metric="rows")\n', "dataset `rwa` is not in this workspace", "did you mean `raw`?"),
+        ('project.mute("raw", "meen.x")\n', "there is no metric `meen` to declare", "did you mean `mean.x`?"),
+        ('project.monitor("raw", metric="rows", low=2, high=1)\n', "low 2 is above high 1", None),
+    ],
+)
+def test_what_is_declared_wrongly_is_said_with_file_and_line_and_what_was_meant(folder, line, said, hint):
+    error = refused(folder, PIPELINE + line, "pipeline.py")
+    assert error.message.startswith(f"pipeline.py line {PIPELINE.count(chr(10)) + 1}: ") and said in error.message
+    assert "UnknownName" not in str(error) and "ProjectInvalid" not in str(error)
+    assert hint is None or hint in error.hint
+
+
+def test_a_mistake_in_a_module_of_the_project_names_that_file_and_line(folder):
+    (folder / "rules.py").write_text("def declare(project):\n\n    project.mute('nothing', 'rows')\n")
+    error = refused(folder, PIPELINE + "import rules\nrules.declare(project)\n", "pipeline.py")
+    assert error.message.startswith("rules.py line 3: dataset `nothing`")
+    (folder / "rules.py").write_text("\n1 / 0\n")
+    error = refused(folder, PIPELINE + "import rules\n", "pipeline.py")
+    assert "pipeline.py cannot be imported: ZeroDivisionError: division by zero" in error.message
+    assert error.hint == "it was raised in rules.py line 2"
+
+
 def test_a_syntax_error_in_a_module_of_the_project_names_that_file(folder):
     (folder / "rules.py").write_text("ok = 1\nbad = (\n")
     error = refused(folder, "import rules\n" + PIPELINE, "pipeline.py")
