@@ -106,7 +106,8 @@ def arranged(old: tuple[Piece, ...], new: tuple[Piece, ...], time: str, calendar
         DataError: The reference has no times.
     """
     if not old:
-        raise DataError(f"`{time}` of the reference has no times")
+        hint = f"every row of the reference is without a time, or it has no rows; give one with values in `{time}`"
+        raise DataError(f"`{time}` of the reference has no times", hint=hint)
     old, gone = _together(old, 0.0)
     new, astray = _current(old, new)
     shared = sorted({piece.window.key for piece in old} & {piece.window.key for piece in new})

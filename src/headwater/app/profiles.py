@@ -35,7 +35,16 @@ class Profile(TableProfile):
         return str(profile_fragment(self))
 
     def merge(self, other: Profile) -> Profile:
-        """Put two profiles together as if their rows had been profiled as one; the second must be made ``like`` it."""
+        """Put two profiles together as if their rows had been profiled as one; the second must be made ``like`` it.
+
+        Raises:
+            UsageError: ``other`` is no profile, or was not made ``like`` this one.
+        """
+        if not isinstance(other, Profile):
+            raise UsageError(
+                f"a {type(other).__name__} is no profile, and only profiles merge",
+                hint="profile it first: headwater.profile(data, like=this_one)",
+            )
         return Profile(self.summary.merge(other.summary), self.name)
 
     def as_dict(self) -> dict[str, Any]:

@@ -91,8 +91,10 @@ def test_what_cannot_be_cut_is_refused():
     with pytest.raises(UsageError, match="no dates or times"):
         cut(pl.DataFrame({"day": [1]}), new, "day", DAYS)
     gone = pl.lit(None, pl.Date)
-    with pytest.raises(DataError, match="`day` of the reference has no times"):
-        cut(old.with_columns(day=gone), new, "day", DAYS)
+    for timeless in (old.with_columns(day=gone), old.clear()):
+        with pytest.raises(DataError, match="`day` of the reference has no times") as told:
+            cut(timeless, new, "day", DAYS)
+        assert "give one with values in `day`" in told.value.hint
     assert cut(old, new.with_columns(day=gone), "day", DAYS).current == ()
 
 

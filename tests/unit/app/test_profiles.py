@@ -161,3 +161,13 @@ def test_numbers_are_shown_as_they_are() -> None:
     assert "1006" not in page and "1,006" not in page
     times = headwater.profile({"wait": pl.Series([1, 2], dtype=pl.Duration("us")), "raw": [b"a", b"b"]})
     assert "binary" in str(times) and "1.0e-06 s" in str(times)
+
+
+def test_what_is_no_profile_or_no_column_is_refused_with_a_hint():
+    made = headwater.profile({"x": [1, 2], "colour": ["red", "blue"]})
+    with pytest.raises(UsageError, match="a dict is no profile") as told:
+        made.merge({"x": [3]})
+    assert "headwater.profile(data, like=this_one)" in told.value.hint
+    with pytest.raises(UnknownName, match="no column `color`") as told:
+        made.odd_writings("color")
+    assert "did you mean `colour`?" in told.value.hint

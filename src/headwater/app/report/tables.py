@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headwater.core.errors import UnknownName
 from headwater.stats.profiling.summaries import Summary
 from headwater.stats.signatures.signatures import Diagnosis
 from headwater.stats.signatures.writings import odd_writings
@@ -28,7 +29,12 @@ class TableProfile:
         """Return the values of a closed list that are written unlike all others, each as the others are written.
 
         It is a hint for people: see `headwater.stats.signatures.writings.odd_writings` for when it misleads.
+
+        Raises:
+            UnknownName: There is no such column.
         """
+        if column not in self.summary.columns:
+            raise UnknownName.column(column, self.summary.columns)
         listed = self.summary.columns[column].vocabulary
         return odd_writings(listed) if listed and len(listed) <= _LISTED else {}
 
