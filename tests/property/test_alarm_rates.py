@@ -58,6 +58,35 @@ def test_clean_windows_rarely_leave_their_band():
     assert 0 < out <= 0.002 * len(names) * len(days[181:])
 
 
+TAILS = {
+    "normal": lambda random, shape: random.normal(size=shape),
+    "t3": lambda random, shape: random.standard_t(3, shape),
+    "lognormal": lambda random, shape: random.lognormal(0, 1, shape),
+}
+AGES = [(14, 20), (20, 28), (28, 60), (60, 100)]
+PER_1000 = {"normal": (1, 1, 1, 1), "t3": (3, 2, 3, 3), "lognormal": (6, 6, 5, 5)}
+
+
+@pytest.mark.parametrize("tail", list(TAILS))
+def test_young_bands_are_rarely_left_whatever_the_tail(tail):
+    """Prints the alarms per 1000 by age, and the share of shifts by 6, 10 and 15 deviations that are seen."""
+    random = np.random.default_rng(18)
+    days = [window.key for window in Calendar().between("2013-01-01", "2013-04-10")]
+    names = [f"mean.c{index}" for index in range(1000)]
+    values, baseline, out, seen = TAILS[tail](random, (len(days), len(names))), Baseline(), np.zeros(len(days)), {}
+    for at, day in enumerate(days):
+        given = dict(zip(names, values[at].tolist(), strict=True))
+        out[at] = sum(score.r > 2 for score in baseline.score(day, given).values())
+        if at in (14, 28, 60, 99):
+            moved = [{name: value + size for name, value in given.items()} for size in (6, 10, 15)]
+            seen[at] = [np.mean([one.r > 2 for one in baseline.score(day, each).values()]).round(2) for each in moved]
+        baseline.update(day, given)
+    rates = [1000 * out[low:high].mean() / len(names) for low, high in AGES]
+    print(tail, dict(zip(AGES, np.round(rates, 1).tolist(), strict=True)), seen if tail == "normal" else "")
+    assert all(rate <= most for rate, most in zip(rates, PER_1000[tail], strict=True)), rates
+    assert tail != "normal" or (seen[14][2] > 0.8 and seen[60][1] > 0.95)
+
+
 def test_intervals_cover():
     random = np.random.default_rng(15)
     hits = [t_interval(row).low <= 0 <= t_interval(row).high for row in random.normal(size=(2000, 8))]

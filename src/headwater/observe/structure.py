@@ -13,6 +13,7 @@ from headwater.core.windows import Calendar
 from headwater.observe.history import History
 from headwater.stats.alarms.exceedance import Baseline, Score
 from headwater.stats.alarms.lasting import candidates, crept, faded, stuck
+from headwater.stats.alarms.scatter import by_chance
 
 LIMIT = 2.0
 _EITHER, _UP, _DOWN = 0, 1, -1
@@ -85,7 +86,7 @@ class StructureMonitor:
         if not baseline.keys:
             return []
         last = history.values(item.type, item.subject, baseline.keys[-1])
-        found = _emptiness(item, baseline.values("rows").tolist(), now)
+        found = _emptiness(item, baseline, now)
         if found:
             return found
         rows = float(item.values.get("rows", 0.0))
@@ -136,6 +137,7 @@ class StructureMonitor:
                 continue
             if name == "rows":
                 severe = baseline.steady(metric) or not FEWER <= score.value / max(score.expected, 1.0) <= MORE
+                severe = severe and score.known
             elif name in ("min_hours", "max_hours"):
                 severe = _shifted(column, scores) or (
                     _within(column, scores, hours) and _shrunk(name, score) >= _COVERAGE * hours
@@ -159,7 +161,8 @@ def _young(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
         known = [value for value in baseline.values(metric).tolist() if value == value]
         value, low, high = float(given), min(known), max(known)
         if name == "rows":
-            broken = low == high != value and abs(value - high) >= _JUMP_ROWS * high
+            broken = low == high != value and abs(value - high) >= max(_JUMP_ROWS * high, ROWS)
+            broken = broken and not (value > high > 0 and by_chance(value, high))
         else:
             away = max(value - high, low - value)
             direction = DIRECTIONS.get(name, _EITHER)
@@ -169,6 +172,8 @@ def _young(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
             was = f"{low:.4g} in all" if low == high else f"{low:.4g} to {high:.4g} in the"
             detail = f"{metric} is {value:.4g}, and was {was} {len(known)} windows before"
             severity = "notice" if name == "zero_share" else "alarm"  # the first snow ends a long run of zeros as well
+            if name == "rows" and not baseline.knows(item.window):
+                severity = "notice"
             found.append(_made(item, metric, _MISSING_SCORE, value, low, detail, now, severity))
     return found
 
@@ -204,13 +209,23 @@ def _shrunk(name: str, score: Score) -> float:
     return change if name == "min_hours" else -change
 
 
-def _emptiness(item: Evidence, rows: Sequence[float], now: datetime) -> list[Finding]:
-    """An empty window of a table that was never empty is a break, however young the history."""
-    if item.values.get("rows", 0) or len(rows) < _SEEN or min(rows) < 1:
+def _emptiness(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
+    """An empty window of a table that was never empty is a break, however young the history.
+
+    But nobody is woken on the first Saturday, nor in the first night: history does not know yet whether anything comes
+    then. Where so few rows come that none may come by chance, the band of their number tells.
+    """
+    rows = baseline.values("rows")
+    if item.values.get("rows", 0) or len(rows) < _SEEN or np.nanmin(rows) < 1:
         return []
-    usual = sorted(rows)[len(rows) // 2]
-    detail = f"no rows, where there were never fewer than {min(rows):g}"
-    return [_made(item, "rows", _MISSING_SCORE, 0.0, usual, detail, now)]
+    alike = baseline.alike(item.window, "rows")
+    usual = float(np.median(alike if len(alike) else rows))
+    if by_chance(0.0, usual) and baseline.scattered():
+        return []
+    known = baseline.knows(item.window)
+    detail = f"no rows, where there were never fewer than {np.nanmin(rows):g}"
+    detail += "" if known else "; no window like this one is known yet"
+    return [_made(item, "rows", _MISSING_SCORE, 0.0, usual, detail, now, "alarm" if known else "notice")]
 
 
 def _columns(item: Evidence, last: Mapping[str, float], baseline: Baseline, now: datetime) -> list[Finding]:

@@ -19,21 +19,26 @@ import numpy as np
 import numpy.typing as npt
 
 from headwater.core.windows import Calendar
-from headwater.stats.alarms import eprocess, sizes
+from headwater.stats.alarms import eprocess, scatter, sizes
 from headwater.stats.alarms.drifts import Drift, drift_of
-from headwater.stats.alarms.forms import COUNT, Forms
+from headwater.stats.alarms.forms import COUNT, SHARE, Forms
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 WARM = {"1d": 14, "1h": 48}
 TRAILING = {"1d": 14, "1h": 72}
+PERIOD = {"1d": 14, "1h": 24 * 7}
+"""Windows of whole weeks, over which what a slot adds is measured: three days may be mostly a weekend."""
 KEEP = {"1d": 400, "1h": 24 * 7 * 10}
 SLOT_WINDOWS = 6
 ROWS = "rows"
 LASTING = 4  # the level a lasting shift is measured from is so many times longer than the local level
 _QUANTILE, _NORMAL_QUANTILE = 0.99, 2.576
 _FEW = 3.0  # a quantile of n deviations is too low for small n: bands are drawn wider by 3/n
+_TAIL, _LIGHT_TAIL = 2.5, 5.0  # by which bands go beyond the largest of few deviations; those of logarithms are light
+_SAME_HOUR = 2  # windows of an hour of the day that must be there before its first loss on another weekday is one
+_UNDER_WAY = 0.35  # of the rows expected of the newest window, with which its day goes on like others
 _HELD_BACK = 2  # local levels by which the newest windows are held back from saying how far evidence goes
 _HOLIDAY = 7
 _UPWARD = np.sign(eprocess.BETS)
@@ -54,6 +59,7 @@ class Score:
             that accepted history reached: window metrics are autocorrelated and skewed, and history shows how much.
         windows: How many windows the expectation rests on.
         toward: Which way the evidence of a shift points: 1 upwards, -1 downwards.
+        known: Whether history has seen windows of this weekday or hour, see `Baseline.knows`.
     """
 
     r: float
@@ -65,6 +71,7 @@ class Score:
     evidence: float = 1.0
     windows: int = 0
     toward: int = 0
+    known: bool = True
 
 
 class Slots:
@@ -114,12 +121,14 @@ class Baseline:
     _path: Floats
     _squares: Floats
     _counts: Floats
+    _off: float
 
     def __init__(self, slots: Slots | None = None, *, trailing: int | None = None, keep: int | None = None) -> None:
         self.slots = slots or Slots()
         every = self.slots.calendar.every
         self.warm = WARM[every]
         self.trailing = trailing or TRAILING[every]
+        self.period = PERIOD[every]
         self.keep = keep or KEEP[every]
         self.fit({})
 
@@ -142,13 +151,16 @@ class Baseline:
         found = [self.slots.of(key) for key in self.keys]
         self._coarse: Ints = np.array([coarse for coarse, _ in found], dtype=np.int64)
         self._fine: Ints = np.array([fine for _, fine in found], dtype=np.int64)
-        self._pooled = self._values - _trailing_medians(self._values, self.trailing)
+        self._pooled = self._values - _trailing_medians(self._values, self.period, _least(self.trailing))
         self._coarse_effects: dict[int, Floats] = {}
         self._fine_effects: dict[int, Floats] = {}
+        self._pool_first()
         for coarse, fine in dict.fromkeys(found):
             self._learn_slot(coarse, fine)
         flat = self._values - self._effects(self._coarse, self._fine)
-        self._deviations = flat - _trailing_medians(flat, self.trailing)
+        self._deviations = flat - _trailing_medians(flat, self.trailing, _least(self.trailing))
+        self._off = self._newest_off()
+        self._judge(range(len(self.keys)))
         self._scale: tuple[Floats, Floats] | None = None
         self._begin(flat)
         return self
@@ -162,8 +174,11 @@ class Baseline:
         value, level = self._forms.forward(given), self._level(window)
         _, count = self._bands()
         width = self._width(level, self._size(metrics, level))
+        low, high = self._between(window, level)
+        away = np.fmax(low - value, value - high)
+        under, over = self._chance(low, width, upwards=False), self._chance(high, width, upwards=True)
         with np.errstate(invalid="ignore", over="ignore"):
-            ratio = np.abs(value - level) / width
+            ratio = np.fmax(away, 0.0) / np.where(value > high, over, under)
             state = eprocess.step(self._evidence, self._unit(self._lasting(window, value)))
         ready = (count >= self.warm) & np.isfinite(ratio)
         columns = (
@@ -171,17 +186,18 @@ class Baseline:
             given,
             self._forms.backward(level),
             width,
-            self._forms.backward(level - width),
-            self._forms.backward(level + width),
+            self._forms.backward(low - under),
+            self._forms.backward(high + over),
             np.where(ready, eprocess.mixture(state) / self._peak(), 1.0),
             np.sign(_UPWARD @ state),
         )
-        table, known, windows = np.column_stack(columns).tolist(), np.isfinite(level), count.astype(np.int64).tolist()
-        found = {}
+        table, there, windows = np.column_stack(columns).tolist(), np.isfinite(level), count.astype(np.int64).tolist()
+        found, known = {}, self.knows(window)
         for name, place in at:
-            if known[place]:
-                r, seen, expected, spread, low, high, evidence, toward = table[place]
-                found[name] = Score(r, seen, expected, spread, low, high, evidence, windows[place], int(toward))
+            if there[place]:
+                r, seen, expected, spread, least, most, evidence, toward = table[place]
+                seen_in = windows[place]
+                found[name] = Score(r, seen, expected, spread, least, most, evidence, seen_in, int(toward), known)
         return found
 
     def drift(self, window: str, metrics: Mapping[str, float], metric: str) -> Drift:
@@ -195,12 +211,53 @@ class Baseline:
         slot = self.slots.of(window)[0 if self.slots.calendar.every == "1h" else 1]
         return drift_of([*self.keys, window], values, [*seasons.tolist(), slot], length, LASTING * self.trailing)
 
+    def knows(self, window: str) -> bool:
+        """Tell whether history can say what a window's weekday or hour is like.
+
+        A weekday that was never seen may be one on which nothing comes. So may an hour of such a weekday, unless its
+        hour was there on other days and the newest window, of the same day, had about as many rows as was expected.
+        """
+        coarse, fine = self.slots.of(window)
+        if bool((self._fine == fine).any()):
+            return True
+        if self.slots.calendar.every == "1d" or int((self._coarse == coarse).sum()) < _SAME_HOUR:
+            return False
+        zone = ZoneInfo(self.slots.calendar.timezone)
+        last, now = (self.slots.calendar.window(key).start.astimezone(zone) for key in (self.keys[-1], window))
+        return last.date() == now.date() and bool(self._sizes[-1] > 0) and abs(self._off) <= -np.log(_UNDER_WAY)
+
+    def _newest_off(self) -> float:
+        """Return by how much the newest window's rows were off, as a logarithm; NaN where that is unknown."""
+        place = self._place.get(ROWS)
+        return np.nan if place is None or not len(self.keys) else float(self._deviations[-1, place])
+
+    def alike(self, window: str, metric: str) -> Floats:
+        """Return a metric's learned values in windows of the same weekday, or hour, as a window; none if it is new."""
+        coarse, fine = self.slots.of(window)
+        same = self._fine == fine
+        if not same.any() and self.slots.calendar.every == "1h":
+            same = self._coarse == coarse
+        found = self.values(metric)[same]
+        known: Floats = found[np.isfinite(found)]
+        return known
+
+    def scattered(self) -> bool:
+        """Tell whether the number of rows varies at least about as much as chance makes it vary."""
+        rows = self._sizes
+        if ROWS not in self._place or not len(rows):
+            return True
+        expected = np.expm1(np.log1p(rows) - self._deviations[:, self._place[ROWS]])
+        if np.isfinite(expected).sum() < _least(self.trailing):
+            expected = np.full(len(rows), np.nanmedian(rows) if np.isfinite(rows).any() else np.nan)
+        return scatter.scattered(rows, expected)
+
     def update(self, window: str, metrics: Mapping[str, float]) -> None:
         """Learn one accepted window, later than all before it. Never call it for a window in alarm."""
         self._admit(metrics)
         row, level = self._forms.forward(self._row(metrics)), self._level(window)
+        known = self.knows(window) or len(self.keys) < self.trailing
         self._accumulate(self._lasting(window, row))
-        pooled = row - _median(self._values[-self.trailing :], _least(self.trailing))
+        pooled = row - _median(self._values[-self.period :], _least(self.trailing))
         coarse, fine = self.slots.of(window)
         cut = slice(max(0, len(self.keys) + 1 - self.keep), None)
         self.keys = [*self.keys, window][cut]
@@ -210,7 +267,16 @@ class Baseline:
         self._values = np.vstack([self._values, row])[cut]
         self._pooled = np.vstack([self._pooled, pooled])[cut]
         self._deviations = np.vstack([self._deviations, row - level])[cut]
+        if len(self.keys) <= self.trailing:
+            self._pool_first()
+            for slot in dict.fromkeys(zip(self._coarse.tolist(), self._fine.tolist(), strict=True)):
+                self._learn_slot(*slot)
         self._learn_slot(coarse, fine)
+        self._off = self._newest_off()
+        if not known:
+            self._deviations[-1] = np.nan
+        unknown = np.flatnonzero(~np.isfinite(self._deviations[: self.trailing]).any(axis=1)).tolist()
+        self._judge([*unknown, len(self.keys) - 1] if len(self.keys) <= self.trailing else [len(self.keys) - 1])
         self._scale = None
 
     def deviations(self, metric: str) -> Floats:
@@ -315,6 +381,68 @@ class Baseline:
         floor = self._forms.floors(_median(self._values[-self.trailing :], 1)) / _NORMAL_QUANTILE
         return eprocess.standardise(lasting, 0.0, np.fmax(square, floor))
 
+    def _pool_first(self) -> None:
+        """Compare the first windows, which have no level before them, with the first level that there is."""
+        first = _median(self._values[: self.trailing], _least(self.trailing))
+        self._pooled = np.where(np.isfinite(self._pooled), self._pooled, self._values - first)
+
+    def _judge(self, places: Sequence[int]) -> None:
+        """Measure deviations where a slot was seen fewer than six times: from the nearer of the levels it may have.
+
+        Else the first Saturdays and nights of a feed that rests then would make its band as wide as the rest is deep.
+        What the only window of its slot deviates by is not known.
+        """
+        first = slice(None, self.trailing)
+        flat = self._values[first] - self._effects(self._coarse[first], self._fine[first])
+        for at in places:
+            other = np.arange(len(self.keys)) != at
+            same = other & (self._fine == self._fine[at])
+            if self.slots.calendar.every == "1h" and not same.any():
+                same = other & (self._coarse == self._coarse[at])
+            if same.sum() >= SLOT_WINDOWS and np.isfinite(self._deviations[at]).any():
+                continue
+            off = self._deviations[at]
+            if at < len(flat):
+                off = np.where(np.isfinite(off), off, flat[at] - _median(flat[other[first]], _least(self.trailing) - 1))
+            for series in (self._pooled, self._values):
+                own = series[at] - _median(series[same], 1)
+                off = np.where(np.abs(own) < np.abs(off), own, np.where(np.isfinite(own), off, np.nan))
+            self._deviations[at] = off
+
+    def _between(self, window: str, level: Floats) -> tuple[Floats, Floats]:
+        """Return the levels between which history cannot tell: without what a slot adds, and with all of it.
+
+        A slot that was seen fewer than six times may differ as much as it did then, or by chance.
+        """
+        coarse, fine = self.slots.of(window)
+        flat, levels = level - self._seasonal(window), [level]
+        own = self._pooled[self._fine == fine]
+        count = np.isfinite(own).sum(axis=0)
+        wide = self._coarse_effects.get(coarse, np.zeros(len(level)))
+        unsure = (count > 0) & (count < SLOT_WINDOWS)
+        levels += [np.where(unsure, flat + wide, level), np.where(unsure, flat + _median(own, 1), level)]
+        levels.append(np.where(unsure, _median(self._values[self._fine == fine], 1), level))
+        if self.slots.calendar.every == "1h":
+            hour = self._pooled[self._coarse == coarse]
+            count = np.isfinite(hour).sum(axis=0)
+            unsure = (count > 0) & (count < SLOT_WINDOWS)
+            levels += [np.where(unsure, flat, level), np.where(unsure, flat + _median(hour, 1), level)]
+            # After a first weekend the level is the weekend's: what the hour was like says more of a Monday.
+            few = np.isfinite(own).sum(axis=0) < SLOT_WINDOWS
+            usual = _median(self._values[self._coarse == coarse], 1)
+            levels.append(np.where(few & np.isfinite(usual), usual, level))
+        return np.min(levels, axis=0), np.max(levels, axis=0)
+
+    def _chance(self, level: Floats, width: Floats, *, upwards: bool) -> Floats:
+        """Widen the band of the number of rows to what chance does where rows are few."""
+        place = self._place.get(ROWS)
+        if place is None or not np.isfinite(level[place]) or not self.scattered():
+            return width
+        wider = width.copy()
+        least = scatter.least_width(float(np.expm1(min(max(level[place], 0.0), 50.0))), upwards)
+        wider[place] = np.fmax(width[place], least)
+        return wider
+
     def _learn_slot(self, coarse: int, fine: int) -> None:
         """Learn what a slot adds to the level, shrunk towards nothing below six windows in it."""
         if self.slots.calendar.every == "1h":
@@ -363,6 +491,17 @@ class Baseline:
             size[self._forms.kinds == COUNT] = expected
         return size
 
+    def _beyond(self, count: Ints) -> Floats:
+        """Return how far beyond the largest of so many deviations their q99 may lie, by a tail of some index.
+
+        References:
+            Weissman (1978), Estimation of parameters and large quantiles based on the k largest observations, JASA 73.
+        """
+        light = (self._forms.kinds == COUNT) | (self._forms.kinds == SHARE)
+        seen = np.minimum(1.0, (count + 1) * (1 - _QUANTILE))
+        factor: Floats = seen ** np.where(light, -1 / _LIGHT_TAIL, -1 / _TAIL)
+        return factor
+
     def _bands(self) -> tuple[Floats, Floats]:
         """Return q99 of past deviations, as in a window of usual size, and the number of windows, by metric."""
         if self._scale is None:
@@ -372,7 +511,7 @@ class Baseline:
                 deviations = deviations / sizes.stretch(self._sampled, self._sizes, self._usual_size)
             size = np.sort(np.abs(deviations), axis=0)
             count = np.isfinite(size).sum(axis=0)
-            band = _quantile(size, count, _QUANTILE) * (1 + _FEW / np.maximum(count, 1))
+            band = _quantile(size, count, _QUANTILE) * (1 + _FEW / np.maximum(count, 1)) * self._beyond(count)
             self._scale = band, np.isfinite(self._values).sum(axis=0).astype(np.float64)
         return self._scale
 
@@ -410,11 +549,11 @@ def _shrunk_median(rows: Floats) -> Floats:
     return effect
 
 
-def _trailing_medians(values: Floats, trailing: int) -> Floats:
-    """Median of the ``trailing`` rows before each row; NaN until half of them are there."""
+def _trailing_medians(values: Floats, trailing: int, least: int) -> Floats:
+    """Median of the up to ``trailing`` rows before each row; NaN until ``least`` of them are there."""
     found = np.full(values.shape, np.nan)
-    for at in range(_least(trailing), len(values)):
-        found[at] = _median(values[max(0, at - trailing) : at], _least(trailing))
+    for at in range(least, len(values)):
+        found[at] = _median(values[max(0, at - trailing) : at], least)
     return found
 
 
