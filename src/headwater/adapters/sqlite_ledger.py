@@ -70,6 +70,7 @@ class SqliteLedger:
         self._patience = patience
         self._lock = RLock()
         self._pid = os.getpid()
+        self._seen = False
         with self._edge("opening"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = self._connect()
@@ -107,13 +108,19 @@ class SqliteLedger:
         return [record(row) for row in rows]
 
     def read(self, kind: str | None = None, subject: str | None = None, after: int = 0) -> Iterator[Record]:
-        """Yield records in order, filtered, with ``seq`` greater than ``after``; those there when reading began."""
+        """Yield records in order, filtered, with ``seq`` greater than ``after``; those there when reading began.
+
+        Raises:
+            LedgerBroken: Its end was cut off or rewritten, or all of it is gone: what is left must not pass for all.
+        """
+        self._look_at_end()
         return map(record, self._rows(kind, subject, after))
 
     def get(self, record_id: str) -> Record:
         """Return one record by its content id (a unique prefix of 8 or more characters will do)."""
         if len(record_id) < 8:
             raise UsageError(f"record id `{record_id}` is too short", hint="give at least 8 characters of it")
+        self._look_at_end()
         low = record_id.lower()
         with self._lock, self._edge("reading"):
             query = f"SELECT {_COLUMNS} FROM entries WHERE id >= ? AND id < ? LIMIT 2"
@@ -139,6 +146,13 @@ class SqliteLedger:
         """Close the file; the ledger cannot be used any more."""
         with self._lock:
             self._connection.close()
+
+    def _look_at_end(self) -> None:
+        """Compare the newest record with the head, once per opening: the whole chain is for `verify`."""
+        if not self._seen:
+            with self._lock, self._edge("reading"):
+                self._checked_head(self._open())
+            self._seen = True
 
     def _rows(self, kind: str | None = None, subject: str | None = None, after: int = 0) -> Iterator[Row]:
         # Page by page: no read transaction stays open while the caller works, which would keep the WAL from shrinking.

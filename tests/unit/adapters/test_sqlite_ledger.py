@@ -126,7 +126,9 @@ def test_a_cut_tail_cannot_be_written_over(path: Path) -> None:
     ledger = SqliteLedger(path)
     with pytest.raises(LedgerBroken, match=r"record 9 .*there were 10"):
         ledger.append([entry(n) for n in range(20, 30)])
-    assert len(list(ledger.read())) == 8
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM entries").fetchone() == (8,)
+    connection.close()
 
 
 def test_a_lost_file_is_noticed(path: Path) -> None:
@@ -366,3 +368,23 @@ def test_several_processes_append_at_once(path: Path) -> None:
     assert told[1] == told[2]
     assert dict(told[0] + told[1]) == {record.seq: record.id for record in ledger.read()}
     assert head(path)["seq"] == 160
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file", "no records", "fewer records"])
+def test_a_ledger_that_lost_records_does_not_read_as_one_that_has_few(path: Path, left: str) -> None:
+    ledger = SqliteLedger(path)
+    [*_, last] = ledger.append([entry(number) for number in range(5)])
+    ledger.close()
+    if left in ("nothing", "an empty file"):
+        for beside in path.parent.glob("ledger.db*"):
+            beside.unlink()
+        if left == "an empty file":
+            path.touch()
+    else:
+        with sqlite3.connect(path) as connection:
+            connection.execute("DROP TRIGGER entries_no_delete")
+            connection.execute("DELETE FROM entries WHERE seq > ?", (0 if left == "no records" else 3,))
+        connection.close()
+    for read in (lambda found: list(found.read()), lambda found: found.get(last.id)):
+        with pytest.raises(LedgerBroken, match="there were 5"):
+            read(SqliteLedger(path))

@@ -123,6 +123,20 @@ def test_audit_counts_and_finds_a_changed_record(delivered: Ask, shop: Path) -> 
     assert told["error"]["code"] == "ledger-broken"
 
 
+def test_no_command_takes_a_lost_ledger_for_a_quiet_project(delivered: Ask, shop: Path) -> None:
+    for file in (shop / ".headwater").glob("ledger.db*"):
+        file.unlink()
+    for command in (
+        ["incidents"],
+        ["datasets"],
+        ["notices"],
+        ["arrivals"],
+        ["quarantine"],
+        ["trace", "dataset:shop/orders"],
+    ):
+        assert delivered(*command, code=1)["error"]["code"] == "ledger-broken", command
+
+
 def test_a_quiet_project_says_so(delivered: Ask) -> None:
     assert delivered("incidents") == delivered("incidents", "--all") == []
 
