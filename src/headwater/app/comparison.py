@@ -8,6 +8,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from headwater.app.arrival import SURE
 from headwater.app.engine_pieces import laid_in_engine
 from headwater.app.frames import Progress, as_frame, pick
@@ -23,7 +25,7 @@ from headwater.app.report.text import comparison_text
 from headwater.app.wiring import in_engine
 from headwater.core.clock import Clock, SystemClock
 from headwater.core.records import Evidence, Finding
-from headwater.core.windows import Calendar
+from headwater.core.windows import Calendar, Window
 from headwater.dataops.schema import changes
 from headwater.observe.distribution import DistributionMonitor
 from headwater.observe.history import History
@@ -36,7 +38,7 @@ from headwater.stats.signatures.signatures import Diagnosis, Reference, diagnose
 _MONITORS = (SchemaMonitor(), StructureMonitor(), DistributionMonitor())
 _SUBJECT = "dataset:comparison/current"
 _EMPTY_SCORE = 10.0
-_LEARNED, _SAMPLE = 28, 2000
+_LEARNED, _SAMPLE, _IN_HAND = 28, 2000, 20_000
 _ASKED, _AGREEING, _MAJORITY = 28, 5, 0.4
 _LAST_YEAR = 2100
 _OFTEN, _PLAIN = 0.1, 4.0
@@ -164,7 +166,12 @@ def _laid(
     parts, keys = cut(old, new, time, calendar), checked_key(key, old, "the reference")
     whole = summarise(old)
     measured = measure(parts, whole, keys) if parts.banded and new.height else {}
-    return Laid(old, new, parts, whole, summarise(new, like=whole), keys, measured, sample)
+    return Laid(old, new, parts, whole, summarise(new, like=whole), keys, measured, _held)
+
+
+def _held(pieces: Sequence[Piece], most: int) -> list[tuple[Window, pl.DataFrame]]:
+    """Return rows in hand, of all but very large pieces all of them: a sample has not their number, nor their gaps."""
+    return sample(pieces, max(most, _IN_HAND))
 
 
 def _with(columns: Sequence[str], *needed: str | None) -> list[str]:
@@ -243,7 +250,17 @@ def _collapse(found: Sequence[Finding], laid: Laid) -> tuple[Change, ...]:
         detail = _called(worst.detail, parts)
         pieces = tuple(dict.fromkeys(labels[item.window] for item in graver if item.window in labels))
         made.append(
-            Change(column, worst.severity, worst.metric, worst.score, worst.value, worst.expected, detail, pieces)
+            Change(
+                column,
+                worst.severity,
+                worst.metric,
+                worst.score,
+                worst.value,
+                worst.expected,
+                detail,
+                pieces,
+                labels.get(worst.window, ""),
+            )
         )
     return _ranked(made)
 
@@ -299,7 +316,18 @@ def _diagnoses(laid: Laid, found: Sequence[Change], time: str | None) -> tuple[D
     named = diagnose(frame, learned, window=window)
     if moved := _moved(laid, found, learned):
         named = [*moved, *(one for one in named if one.fault != "time_offset")]
-    return tuple(_labelled(one, past) for one in named)
+    counted = (_counted(one, found, sampled=bool(laid.left_out)) for one in named)
+    return tuple(_labelled(one, past) for one in counted if one is not None)
+
+
+def _counted(one: Diagnosis, found: Sequence[Change], *, sampled: bool) -> Diagnosis | None:
+    """Tell missing rows with the numbers that were measured of whole windows; a sample may only seem to lack some."""
+    if one.fault != "truncated":
+        return one
+    rows = next((change for change in found if change.metric == "rows"), None)
+    if rows is None:
+        return None if sampled else one
+    return one if one.column else replace(one, detail=rows.detail)
 
 
 def _moved(laid: Laid, found: Sequence[Change], learned: Reference) -> list[Diagnosis]:

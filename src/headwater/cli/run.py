@@ -22,6 +22,10 @@ WAITING = {
 """What an incident that is not closed waits for, by its state."""
 
 
+_NAMELESS = {"value": None, "expected": None}
+"""A fault that a signature names is of many metrics; how far it is out is its score."""
+
+
 @click.command("run")
 @click.option("--window", metavar="D", help="One window, e.g. 2013-07-01 or 2013-07-01T05.")
 @options.span(required=False)
@@ -76,6 +80,7 @@ def draw(out: Console, answer: dict[str, Any]) -> None:
         if error.get("hint"):
             out.print(f"  [dim]hint: {screen.cell(error['hint'])}[/]")
     alarms = answer.get("alarms") or []
+    alarms = [{**item, **_NAMELESS} if item.get("monitor") == "signature" else item for item in alarms]
     if alarms:
         out.print(screen.table(alarms, ("subject", "metric", "score", "value", "expected", "detail"), "alarms"))
     if count := answer.get("notices"):

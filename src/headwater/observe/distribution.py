@@ -26,6 +26,7 @@ EXTREME = 4.0
 KEPT, GAINED = 0.6, 2.0
 """Rows, as a share of those before, from which a drift of their number wakes somebody. Seasons make two of three."""
 _REPEAT, _DRIFTED = 10.0, "has drifted"
+_NO_BAND = 1e-6  # what never moved has no edges worth reading
 _DISCOVERIES = 0.1  # wanted false discovery rate among the columns of a window
 _CLOCKED = ("min_hours", "max_hours", "offset", "offset_wall")  # one odd row sets them: they jump and never drift
 _QUARTILES = ("q25", "q50", "q75")
@@ -109,7 +110,10 @@ class DistributionMonitor:
         severity: Literal["alarm", "notice"],
         now: datetime,
     ) -> Finding:
-        detail = f"{metric} is {score.value:.4g}, expected {score.expected:.4g} ({score.low:.4g} to {score.high:.4g})"
+        band = f" ({score.low:.4g} to {score.high:.4g})"
+        if score.high - score.low < _NO_BAND * max(1.0, abs(score.expected)):
+            band = " as ever"
+        detail = f"{metric} is {score.value:.4g}, expected {score.expected:.4g}{band}"
         value, expected = score.value, score.expected
         if drift is not None:
             value, expected = drift.level, drift.before

@@ -330,3 +330,28 @@ def test_a_column_may_be_called_as_the_mark_of_a_window(key):
     found = headwater.compare(past, now, key=key or ())
     assert [change.column for change in found.changes] == ["_window"]
     assert not headwater.compare(past[:3600], past[3600:]).changes
+
+
+def test_the_text_says_when_and_the_name_does_not_repeat_the_line():
+    broken = NEW.with_columns(
+        amount=pl.when(pl.int_range(pl.len()) >= 96).then(pl.col("amount") * 100).otherwise("amount")
+    )
+    found = compared(broken)
+    text = str(found)
+    assert "10 days judged" in text and f"8 of 10 days, first {found.changes[0].pieces[0]}" in text
+    assert found.changes[0].worst in found.changes[0].pieces
+
+
+def test_missing_rows_are_told_with_one_expectation():
+    random, days = np.random.default_rng(5), []
+    for day in range(70):
+        size = round(3000 * math.exp(random.normal(0, 0.1))) if day < 66 else 250
+        start = datetime(2024, 1, 1) + timedelta(days=day)
+        days.append(pl.DataFrame({"at": [start + timedelta(seconds=28 * row) for row in range(size)]}))
+    rows = pl.concat(days).with_columns(x=pl.int_range(pl.len()) % 7)
+    found = compared(
+        rows.filter(pl.col("at") >= datetime(2024, 3, 2)), rows.filter(pl.col("at") < datetime(2024, 3, 2))
+    )
+    (change,) = [one for one in found.alarms if one.metric == "rows"]
+    assert change.expected == pytest.approx(3000, rel=0.1)
+    assert all("1,5" not in one.detail and " usually 1" not in one.detail for one in found.diagnoses)

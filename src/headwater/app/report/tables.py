@@ -48,10 +48,11 @@ class Change:
         severity: ``alarm`` for what would wake somebody in a workspace, else ``notice``.
         metric: The metric that is furthest out of its band.
         score: How far, in limits: above 1 is beyond what the monitor allows.
-        value: What it is in the piece where it was found first.
+        value: What it is in the piece where it is furthest out; of a drift, since it began.
         expected: What it was to be.
         detail: All of this for people.
         pieces: Labels of the pieces of the current table in which it was found.
+        worst: Label of the piece whose numbers these are.
     """
 
     column: str
@@ -62,6 +63,7 @@ class Change:
     expected: float | None
     detail: str
     pieces: tuple[str, ...]
+    worst: str = ""
 
 
 @dataclass(frozen=True, repr=False)

@@ -102,8 +102,15 @@ def _changes(case: Case, column: str) -> Iterator[tuple[dict[str, Any], str]]:
             yield {"map": mapping}, text
 
 
+def _code(value: object) -> str:
+    """Write a code as it is kept: whole numbers are compared as floats here."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else repr(value)
+
+
 def _arrow(mapping: list[list[Any]]) -> str:
-    return ", ".join(f"{old!r} -> {new!r}" for old, new in mapping[:4]) + (", ..." if len(mapping) > 4 else "")
+    return ", ".join(f"{_code(old)} -> {_code(new)}" for old, new in mapping[:4]) + (
+        ", ..." if len(mapping) > 4 else ""
+    )
 
 
 def _rules(case: Case, column: str, values: list[str], counts: dict[Any, int]) -> Iterator[dict[str, Any]]:
