@@ -216,8 +216,28 @@ class History:
         cached = self._scores.get(place)
         if cached is None or cached[0] != values:
             found = self.baseline(evidence.type, evidence.subject, evidence.window).score(evidence.window, values)
+            found |= self._as_before(evidence, values, found)
             cached = self._scores[place] = (values, found)  # until something is recorded: each monitor asks anew
         return cached[1] if metrics is None else {name: cached[1][name] for name in metrics if name in cached[1]}
+
+    def _as_before(
+        self, evidence: Evidence, values: Mapping[str, float], found: Mapping[str, Score]
+    ) -> dict[str, Score]:
+        """Return the scores by the level before an accepted one, where that is the nearer and may hold still.
+
+        Who accepts that a shop is closed on Saturday does not say what Monday is like: until a weekday, or hour of the
+        week, was there since the accepted level began, it may be as it always was.
+        """
+        changes = self._changes(evidence.subject, evidence.window)
+        if not changes:
+            return {}
+        key, slot = (evidence.type, evidence.subject), self._slots.of(evidence.window)
+        windows = self._accepted_windows(key, evidence.window)
+        if any(window >= max(changes) and self._slots.of(window) == slot for window in windows):
+            return {}
+        before = Baseline(self._slots).fit({window: self._series[key][window] for window in windows})
+        old = before.score(evidence.window, values)
+        return {name: score for name, score in old.items() if name in found and score.r < found[name].r}
 
     def _accepted_windows(self, key: Key, before: str) -> list[str]:
         return sorted(window for window in self._series[key] if window < before and self.learnable(key[1], window))

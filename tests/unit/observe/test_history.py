@@ -167,6 +167,39 @@ def test_an_accepted_level_is_learned_though_it_was_in_alarm_and_the_old_one_set
     assert rows(history, 62, 4000.0).r > 2, "and so is a further change, from the first window on"
 
 
+def test_what_is_accepted_of_weekends_moves_no_weekday():
+    history, random = learned(60)
+    closed = [index for index in range(60, 68) if index % 7 in (4, 5)]  # 2013-01-05, of index 4, was a Saturday
+
+    def judged(index, count):
+        item = evidence(DAYS[index], table(index, random, rows=count))
+        scores = history.scores(item, ["rows"])
+        history.add_evidence(item)
+        return scores["rows"].r
+
+    for index in closed[:2]:
+        assert judged(index, 0.0) > 2
+        history.add_finding(finding(DAYS[index]))
+    history.add(accepted(DAYS[closed[0]]))
+    later = range(closed[1] + 1, closed[1] + 22)
+    off = {index: judged(index, 0.0 if index % 7 in (4, 5) else 1000.0) for index in later}
+    assert max(off.values()) < 2, off
+
+
+def test_a_lasting_change_that_is_accepted_is_known_on_every_weekday():
+    history, random = learned(60)
+    doubled(60, 61, history, random)
+    history.add(accepted(DAYS[60]))
+    off = []
+    for index in range(61, 80):
+        item = evidence(DAYS[index], table(index, random, rows=2000.0 + index % 5))
+        off.append(history.scores(item, ["rows"])["rows"].r)
+        history.add_evidence(item)
+    assert max(off) < 1
+    back = evidence(DAYS[80], table(80, random, rows=1000.0))
+    assert history.scores(back, ["rows"])["rows"].r > 2, "a week later the old level is unusual"
+
+
 def test_the_band_around_an_accepted_level_is_as_wide_as_before():
     history, random = learned(60)
     before = rows(history, 60, 1000.0).spread
