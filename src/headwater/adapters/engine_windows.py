@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 _START, _PLACE = "headwater_start", "headwater_place"
 _ORIGIN = 50_000  # days before 1970 from which remainders are taken: engines disagree on those of negative numbers
-_TOGETHER = 96
-"""Windows that are asked for in one go: a summary of many columns takes half a megabyte."""
+_TOGETHER = 192
+"""Windows that are asked for in one go: each go compiles its queries anew, which takes longer than they do for small
+tables; a summary of many columns takes half a megabyte."""
 _EPOCH = date(1970, 1, 1)
 Expression = Any
 
