@@ -27,8 +27,9 @@ class CalibrationMonitor:
     standing change speaks again when it is ten times as clear.
 
     False notices: an average of at least `RUN_LENGTH` windows between two by theory, where windows are independent
-    given their predecessor; on 179 clean days of real flights there was none, and a calibrator lost in the middle of
-    them was noticed within three weeks. It needs 35 windows to begin; windows in alarm are never learned.
+    given their predecessor, how much of it remains being estimated up to .9; on 179 clean days of real flights there
+    was none, and a calibrator lost in the middle of them was noticed within three weeks. It needs 35 windows to begin;
+    windows in alarm are never learned.
     """
 
     name = "calibration"

@@ -29,6 +29,7 @@ _SHARES = (1 / 2, 1 / 3, 1 / 6)  # of the false discovery rate, for segments of 
 _SIMPLER = 0.85  # a simpler segment is preferred when it tells at least so much of what the best one does
 _EXTRA = 3.5  # standard errors that must remain of a segment when those found before it are taken into account
 _WINDOWS = 5
+_LAGS = 4  # windows before, of which a segment's error takes in what they share
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,11 +342,23 @@ class _Search:
 
 
 def _mean(counts: Ints, sums: Floats) -> tuple[Floats, Floats]:
-    """Return the means over rows and their squared standard errors, windows as blocks (ratio estimate)."""
+    """Return the means over rows and their squared standard errors, windows as blocks (ratio estimate).
+
+    What a window shares with those before it counts as well where it makes the error larger: with as few windows as
+    these, that takes in a part of a long memory only.
+
+    References:
+        Newey, West (1987), A simple, positive semi-definite, heteroskedasticity and autocorrelation consistent
+        covariance matrix, Econometrica 55.
+    """
     blocks, n = (counts > 0).sum(axis=1), counts.sum(axis=1).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = sums.sum(axis=1) / n
-        off = ((sums - mean[:, None] * counts) ** 2).sum(axis=1)
+        apart = sums - mean[:, None] * counts
+        shared = np.zeros(len(mean))
+        for lag in range(1, min(_LAGS, apart.shape[1] - 1) + 1):
+            shared += 2 * (1 - lag / (_LAGS + 1)) * (apart[:, lag:] * apart[:, :-lag]).sum(axis=1)
+        off = (apart**2).sum(axis=1) + np.maximum(shared, 0.0)
         error = np.where(blocks >= _WINDOWS, blocks / (blocks - 1) * off / n**2, np.inf)
     return mean, error
 
