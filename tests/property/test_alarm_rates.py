@@ -6,6 +6,7 @@ import pytest
 from headwater.core.windows import Calendar
 from headwater.stats.alarms.eprocess import UPWARD, alarms, e_bh, e_cusum, standardise
 from headwater.stats.alarms.exceedance import Baseline
+from headwater.stats.alarms.lasting import crept
 from headwater.stats.outcomes.intervals import t_interval, wilson
 
 
@@ -94,3 +95,18 @@ def test_intervals_cover():
     counts = random.binomial(40, 0.1, 3000)
     covered = [wilson(int(count), 40).low <= 0.1 <= wilson(int(count), 40).high for count in counts]
     assert np.mean(covered) >= 0.93
+
+
+@pytest.mark.parametrize(("memory", "most"), [(0.5, 0.001), (0.9, 0.02), (0.97, 0.15)])
+def test_a_share_with_a_long_memory_seems_to_creep_now_and_then(memory, most):
+    """Prints how many clean windows of 300 are told as a creep; those of a share near 5 % that wanders by itself."""
+    random, told, worlds = np.random.default_rng(19), 0, 30
+    for _ in range(worlds):
+        drawn = random.normal(size=300)
+        for at in range(1, 300):
+            drawn[at] = memory * drawn[at - 1] + np.sqrt(1 - memory**2) * drawn[at]
+        shares = 1 / (1 + np.exp(3 - drawn))
+        told += sum(crept(shares[: at + 1], 14) is not None for at in range(60, 300))
+    rate = told / (worlds * 240)
+    print(f"memory {memory}: {1000 * rate:.1f} in 1000")
+    assert rate <= most
