@@ -100,7 +100,8 @@ class StructureMonitor:
         found += self._breaks(item, scores, baseline, calendar, now) + _young(item, baseline, now)
         told = {finding.metric for finding in found}
         lasting = [*self._lasting(item, history, baseline, now), *_stuck(item, baseline, last, now)]
-        return found + [finding for finding in lasting if finding.metric not in told]
+        lasting += _first_odd(item, history, baseline, now)
+        return _without_echoes(found + [finding for finding in lasting if finding.metric not in told])
 
     def _lasting(self, item: Evidence, history: History, baseline: Baseline, now: datetime) -> list[Finding]:
         """Look at many windows: for a share that got worse by so little each time that every window was learned.
@@ -175,6 +176,40 @@ def _young(item: Evidence, baseline: Baseline, now: datetime) -> list[Finding]:
             if name == "rows" and not baseline.knows(item.window):
                 severity = "notice"
             found.append(_made(item, metric, _MISSING_SCORE, value, low, detail, now, severity))
+    return found
+
+
+def _without_echoes(found: list[Finding]) -> list[Finding]:
+    """Leave out rows that come again because a column does not tell them apart any more: that column is told."""
+    blamed = 0.0
+    for finding in found:
+        name = finding.metric.split(".", 1)[0]
+        if finding.severity == "alarm" and name in ("max", "distinct", "column"):
+            blamed = 1.0
+        elif finding.severity == "alarm" and name in ("null_share", "nan_share"):
+            blamed += max((finding.value or 0.0) - (finding.expected or 0.0), 0.0)
+    return [
+        finding
+        for finding in found
+        if finding.metric not in ("repeat_share", "echo_share")
+        or (finding.value or 0.0) - (finding.expected or 0.0) > blamed
+    ]
+
+
+def _first_odd(item: Evidence, history: History, baseline: Baseline, now: datetime) -> list[Finding]:
+    """Notice a single NaN or infinity in a column that never had one: to count from none needs no band. Said once."""
+    found = []
+    for metric, value in item.values.items():
+        if not metric.startswith("nan_share.") or not value or baseline.count(metric) < baseline.warm:
+            continue
+        known = baseline.values(metric)
+        told = history.newest_notice(StructureMonitor.name, item.subject, metric)
+        if not known[np.isfinite(known)].any() and (told is None or told.window <= baseline.keys[-baseline.warm]):
+            odd = round(float(value) * float(item.values["rows"]))
+            detail = (
+                f"{odd} of {item.values['rows']:.0f} rows hold NaN or an infinity in `{metric[10:]}`, where none did"
+            )
+            found.append(_made(item, metric, _MISSING_SCORE, float(value), 0.0, detail, now, "notice"))
     return found
 
 

@@ -308,3 +308,23 @@ def test_a_spike_of_every_month_is_known_once_two_were_accepted():
         history.add_evidence(evidence(day, {"rows": 4000.0 if place in (30, 60) else 1000.0 + DRAW.poisson(30)}))
     spike = evidence(DAYS[90], {"rows": 4000.0})
     assert StructureMonitor().evaluate([spike], history, CALENDAR, NOW) == []
+
+
+def test_one_infinity_in_a_column_that_never_had_one_is_a_notice_and_said_once():
+    history, random = History(CALENDAR), np.random.default_rng(7)
+    for index, day in enumerate(DAYS[:120]):
+        history.add_evidence(evidence(day, table(index, random, **{"nan_share.x": 0.0})))
+    found = []
+    for day in DAYS[120:122]:
+        item = evidence(day, table(int(day[-2:]), random, **{"nan_share.x": 0.001}))
+        fresh = [one for one in StructureMonitor().evaluate([item], history, CALENDAR, NOW) if "nan" in one.metric]
+        history.add_evidence(item)
+        for one in fresh:
+            history.add_finding(one)
+        found.append([(one.metric, one.severity) for one in fresh])
+    assert found == [[("nan_share.x", "notice")], []]
+
+
+def test_rows_that_come_again_because_a_column_is_empty_are_that_columns_alarm():
+    assert alarms({"null_share.x": 1.0, "repeat_share": 0.54}) == {"null_share.x"}
+    assert alarms({"null_share.x": 0.3, "repeat_share": 0.98}) == {"null_share.x", "repeat_share"}
