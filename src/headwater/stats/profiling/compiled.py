@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -274,7 +275,9 @@ def _moments(
 ) -> Moments:
     """Turn power sums about a point into moments; measure anew where the point was ill chosen or floats run out."""
     if low == high:
-        return Moments(good, float(low), float(low - int(float(low))) if isinstance(low, int) else 0.0)
+        if isinstance(low, int):
+            return Moments(good, float(low), float(low - int(float(low))))
+        return replace(Moments.of(np.array([low])), count=good)  # scaled where the fourth power needs it
     s1, s2, s3, s4 = (float(total) for total in sums)
     if math.isfinite(s4):
         made = Moments.about(good, float(point), (s1, s2, s3, s4))

@@ -86,7 +86,8 @@ class Moments:
             return other
         if not other.count:
             return self
-        exponent = max(self.exponent, other.exponent)
+        # Zeros alone have no scale, and leave the other's, however small.
+        exponent = max((one.exponent for one in (self, other) if one.high or one.low or one.second), default=0)
         a, b = self._scaled(exponent), other._scaled(exponent)
         na, nb = float(a.count), float(b.count)
         n = na + nb

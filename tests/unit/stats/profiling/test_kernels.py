@@ -139,3 +139,19 @@ def test_a_damaged_cache_is_written_anew(tmp_path: Path, damage: bytes) -> None:
     for file in cache.rglob("*.nb*"):
         file.write_bytes(damage)
     assert (answer(), answer()) == ("42 0\n", "42 1\n")
+
+
+@pytest.mark.parametrize("values", [[1.7e308, -1.7e308], [1.7e308, 1.7e308, -1.7e308], [1.2e308, 0.0], [5e-324, 0.0]])
+def test_moments_of_the_largest_floats_are_the_same_merged(
+    monkeypatch: pytest.MonkeyPatch, values: list[float]
+) -> None:
+    parts = [pl.DataFrame({"x": [value]}) for value in values]
+    past = summarise(pl.DataFrame({"x": values}))
+    for form in range(2):
+        whole = made(monkeypatch, pl.DataFrame({"x": values}), past)[form].columns["x"]
+        first, *rest = (made(monkeypatch, part, past)[form].columns["x"] for part in parts)
+        for part in rest:
+            first = first.merge(part)
+        for name in ("mean", "std", "skew", "kurtosis"):
+            one, other = getattr(whole, name), getattr(first, name)
+            assert (one is None) == (other is None) and (one is None or one == pytest.approx(other)), name
