@@ -259,12 +259,16 @@ def fed(rows, calendar=CALENDAR, keys=DAYS):
 
 HOURLY = Calendar("1h", "UTC")
 HOURS = [window.key for window in HOURLY.between("2013-05-01T00", "2013-07-15T00")]
-DRAW = np.random.default_rng(3)
+
+
+@pytest.fixture
+def draw():
+    return np.random.default_rng(3)
 
 
 @pytest.mark.parametrize("begin", range(7))
-def test_a_feed_that_is_empty_on_weekends_wakes_nobody_whenever_it_begins(begin):
-    rows = [0 if (day + begin) % 7 >= 5 else DRAW.poisson(1000) for day in range(80)]
+def test_a_feed_that_is_empty_on_weekends_wakes_nobody_whenever_it_begins(begin, draw):
+    rows = [0 if (day + begin) % 7 >= 5 else draw.poisson(1000) for day in range(80)]
     found = fed(rows)
     assert all(severity == "notice" for _, severity in found)
     assert len(found) <= 2, "the first Saturday is a notice, and it is learned"
@@ -285,27 +289,27 @@ def in_a_web_shop(hour, day):
 
 @pytest.mark.parametrize("usual", [at_night, in_a_shop, in_a_web_shop])
 @pytest.mark.parametrize("begin", [0, 2, 5])
-def test_an_hourly_feed_with_quiet_nights_and_weekends_wakes_nobody(usual, begin):
-    rows = [DRAW.poisson(usual(at % 24, (at // 24 + begin) % 7)) for at in range(24 * 7 * 5)]
+def test_an_hourly_feed_with_quiet_nights_and_weekends_wakes_nobody(usual, begin, draw):
+    rows = [draw.poisson(usual(at % 24, (at // 24 + begin) % 7)) for at in range(24 * 7 * 5)]
     assert [place for place, severity in fed(rows, HOURLY, HOURS) if severity == "alarm"] == []
 
 
 @pytest.mark.parametrize("usual", [at_night, in_a_web_shop])
-def test_an_hour_of_the_day_that_was_full_twice_and_is_empty_now_is_an_alarm(usual):
-    rows = [DRAW.poisson(usual(at % 24, 0)) for at in range(59)]
+def test_an_hour_of_the_day_that_was_full_twice_and_is_empty_now_is_an_alarm(usual, draw):
+    rows = [draw.poisson(usual(at % 24, 0)) for at in range(59)]
     assert fed([*rows, 0], HOURLY, HOURS)[-1:] == [(59, "alarm")]
 
 
 @pytest.mark.parametrize("mean", [0.5, 3.0, 5.0])
-def test_few_rows_that_come_by_chance_are_no_alarm(mean):
-    alarmed = [place for place, severity in fed(DRAW.poisson(mean, 240)) if severity == "alarm"]
+def test_few_rows_that_come_by_chance_are_no_alarm(mean, draw):
+    alarmed = [place for place, severity in fed(draw.poisson(mean, 240)) if severity == "alarm"]
     assert alarmed == []
 
 
-def test_a_spike_of_every_month_is_known_once_two_were_accepted():
+def test_a_spike_of_every_month_is_known_once_two_were_accepted(draw):
     history = History(CALENDAR)
     for place, day in enumerate(DAYS[:90]):
-        history.add_evidence(evidence(day, {"rows": 4000.0 if place in (30, 60) else 1000.0 + DRAW.poisson(30)}))
+        history.add_evidence(evidence(day, {"rows": 4000.0 if place in (30, 60) else 1000.0 + draw.poisson(30)}))
     spike = evidence(DAYS[90], {"rows": 4000.0})
     assert StructureMonitor().evaluate([spike], history, CALENDAR, NOW) == []
 
