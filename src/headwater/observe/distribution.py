@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class DistributionMonitor:
         found = []
         for metrics in columns.values():
             worst = max(metrics, key=lambda metric: (scores[metric].r, scores[metric].evidence))
-            extreme = _extreme(worst.partition(".")[2], scores, baseline)
+            extreme = _extreme(worst.partition(".")[2], scores, baseline, item.values)
             others = [name for name in metrics if name != worst]
             drift = drifts.get(worst) if scores[worst].r <= LIMIT else None
             severe = extreme or (drift is not None and _is_loss(worst, drift))
@@ -133,7 +133,7 @@ class DistributionMonitor:
         )
 
 
-def _extreme(column: str, scores: Mapping[str, Score], baseline: Baseline) -> bool:
+def _extreme(column: str, scores: Mapping[str, Score], baseline: Baseline, values: Mapping[str, Any]) -> bool:
     """Tell whether a column is as no weather makes it.
 
     Single quantiles will not do: in columns with few values they jump from one to the next. Nor will a number that is
@@ -143,7 +143,7 @@ def _extreme(column: str, scores: Mapping[str, Score], baseline: Baseline) -> bo
     quartiles = [scores.get(f"{metric}.{column}") for metric in _QUARTILES]
     length = scores.get(f"length_mean.{column}")
     if length is not None and length.r >= EXTREME and baseline.steady(f"length_mean.{column}"):
-        return True
+        return not _names_its_window(f"distinct.{column}", baseline, values)
     mean, spread = scores.get(f"mean.{column}"), scores.get(f"std.{column}")
     lowest, highest = quartiles[0], quartiles[-1]
     if spread is None:  # of numbers beyond 1e154 there is no square, and beyond 1e307 perhaps no sum
@@ -154,6 +154,12 @@ def _extreme(column: str, scores: Mapping[str, Score], baseline: Baseline) -> bo
         return False
     body = quartiles if mean is None else [mean, *quartiles]
     return varied and all(score is not None and score.r >= EXTREME for score in body)
+
+
+def _names_its_window(distinct: str, baseline: Baseline, values: Mapping[str, Any]) -> bool:
+    """Tell whether all rows of each window have one text, like the name of its month: new ones come by the calendar."""
+    counts = [*baseline.values(distinct), float(values.get(distinct, np.nan))]
+    return bool(np.isfinite(counts).any()) and float(np.nanmax(counts)) <= 1
 
 
 def _drifting(scores: dict[str, Score]) -> set[str]:

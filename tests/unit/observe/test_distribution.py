@@ -77,6 +77,17 @@ def test_codes_of_another_length_alarm():
     assert (found.metric, found.severity) == ("length_mean.carrier", "alarm")
 
 
+def test_the_name_of_a_month_is_as_long_as_it_is():
+    """All rows of a window have it; so far it was March, now it is September."""
+    history, random = History(CALENDAR), np.random.default_rng(1)
+    for place in range(40):
+        name = {"distinct.carrier": 1.0, "length_mean.carrier": 5.0}
+        history.add_evidence(evidence(DAYS[place], table(place, random, **name)))
+    later = table(40, random, **{"distinct.carrier": 1.0, "length_mean.carrier": 9.0})
+    found = DistributionMonitor().evaluate([evidence(DAYS[40], later)], history, CALENDAR, NOW)
+    assert {finding.severity for finding in found} == {"notice"}
+
+
 def test_structural_metrics_are_the_other_monitors():
     assert judge({"null_share.x": 0.9, "rows": 1.0}) == []
 
