@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 NEXT = {
-    "verdict": "headwater remedy {0}, then headwater sign {0} --side data|ml --as NAME",
+    "verdict": "headwater remedy {0} shows what it would touch, headwater remedy {0} --apply does it",
     "remedied": "the next window verifies the remedy: headwater run",
     "verifying": "headwater sign {0} --side data|ml --as NAME, then headwater close {0}",
     "disputed": "headwater run, the case is judged again on all evidence",
