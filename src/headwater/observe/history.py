@@ -12,7 +12,8 @@ from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.acceptance import Acceptances, releveled
 from headwater.observe.runs import mapping
-from headwater.stats.alarms.exceedance import Baseline, Score, Slots
+from headwater.stats.alarms.exceedance import Baseline, Score
+from headwater.stats.alarms.slots import Slots
 
 SERIES = (
     "profile", "watch", "performance", "business", "fairness", "calibration", "latency", "estimate", "succession",

@@ -10,18 +10,17 @@ of the day and hour of the week), so that slow seasons move ``m`` along. Past de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
-from headwater.core.windows import Calendar
 from headwater.stats.alarms import eprocess, scatter, sizes
 from headwater.stats.alarms.drifts import Drift, drift_of
 from headwater.stats.alarms.forms import COUNT, SHARE, Forms
+from headwater.stats.alarms.slots import Slots
+from headwater.stats.alarms.trailing import median, quantile, shrunk_median, trailing_means, trailing_medians
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -40,7 +39,6 @@ _TAIL, _LIGHT_TAIL = 2.5, 5.0  # by which bands go beyond the largest of few dev
 _SAME_HOUR = 2  # windows of an hour of the day that must be there before its first loss on another weekday is one
 _UNDER_WAY = 0.35  # of the rows expected of the newest window, with which its day goes on like others
 _HELD_BACK = 2  # local levels by which the newest windows are held back from saying how far evidence goes
-_HOLIDAY = 7
 _UPWARD = np.sign(eprocess.BETS)
 
 
@@ -72,27 +70,6 @@ class Score:
     windows: int = 0
     toward: int = 0
     known: bool = True
-
-
-class Slots:
-    """Assign a window key to its seasonal slots.
-
-    Args:
-        calendar: The calendar that names the windows.
-        holidays: Days (``YYYY-MM-DD``) that form a slot of their own.
-    """
-
-    def __init__(self, calendar: Calendar | None = None, holidays: Iterable[str] = ()) -> None:
-        self.calendar = calendar or Calendar()
-        self.holidays = frozenset(holidays)
-
-    def of(self, window: str) -> tuple[int, int]:
-        """Return the coarse slot (0, or hour of the day) and the fine slot (weekday or hour of the week)."""
-        if self.calendar.every == "1d":
-            return 0, _HOLIDAY if window in self.holidays else date.fromisoformat(window[:10]).weekday()
-        local = self.calendar.window(window).start.astimezone(ZoneInfo(self.calendar.timezone))
-        day = _HOLIDAY if f"{local:%Y-%m-%d}" in self.holidays else local.weekday()
-        return local.hour, day * 24 + local.hour
 
 
 class Baseline:
@@ -151,14 +128,14 @@ class Baseline:
         found = [self.slots.of(key) for key in self.keys]
         self._coarse: Ints = np.array([coarse for coarse, _ in found], dtype=np.int64)
         self._fine: Ints = np.array([fine for _, fine in found], dtype=np.int64)
-        self._pooled = self._values - _trailing_medians(self._values, self.period, _least(self.trailing))
+        self._pooled = self._values - trailing_medians(self._values, self.period, _least(self.trailing))
         self._coarse_effects: dict[int, Floats] = {}
         self._fine_effects: dict[int, Floats] = {}
         self._pool_first()
         for coarse, fine in dict.fromkeys(found):
             self._learn_slot(coarse, fine)
         flat = self._values - self._effects(self._coarse, self._fine)
-        self._deviations = flat - _trailing_medians(flat, self.trailing, _least(self.trailing))
+        self._deviations = flat - trailing_medians(flat, self.trailing, _least(self.trailing))
         self._off = self._newest_off()
         self._judge(range(len(self.keys)))
         self._scale: tuple[Floats, Floats] | None = None
@@ -222,9 +199,8 @@ class Baseline:
             return True
         if self.slots.calendar.every == "1d" or int((self._coarse == coarse).sum()) < _SAME_HOUR:
             return False
-        zone = ZoneInfo(self.slots.calendar.timezone)
-        last, now = (self.slots.calendar.window(key).start.astimezone(zone) for key in (self.keys[-1], window))
-        return last.date() == now.date() and bool(self._sizes[-1] > 0) and abs(self._off) <= -np.log(_UNDER_WAY)
+        same = self.slots.day(self.keys[-1]) == self.slots.day(window)
+        return same and bool(self._sizes[-1] > 0) and abs(self._off) <= -np.log(_UNDER_WAY)
 
     def _newest_off(self) -> float:
         """Return by how much the newest window's rows were off, as a logarithm; NaN where that is unknown."""
@@ -257,7 +233,7 @@ class Baseline:
         row, level = self._forms.forward(self._row(metrics)), self._level(window)
         known = self.knows(window) or len(self.keys) < self.trailing
         self._accumulate(self._lasting(window, row))
-        pooled = row - _median(self._values[-self.period :], _least(self.trailing))
+        pooled = row - median(self._values[-self.period :], _least(self.trailing))
         coarse, fine = self.slots.of(window)
         cut = slice(max(0, len(self.keys) + 1 - self.keep), None)
         self.keys = [*self.keys, window][cut]
@@ -346,7 +322,7 @@ class Baseline:
 
     def _begin(self, flat: Floats) -> None:
         """Run the e-CUSUM over history, to know how far it goes on windows that were accepted."""
-        lasting: Floats = flat - _trailing_means(flat, LASTING * self.trailing, _least(self.trailing))
+        lasting: Floats = flat - trailing_means(flat, LASTING * self.trailing, _least(self.trailing))
         self._squares, self._counts = np.nansum(lasting**2, axis=0), np.isfinite(lasting).sum(axis=0).astype(np.float64)
         self._evidence = np.ones((len(eprocess.BETS), len(self.names)))
         self._ages = np.zeros(self._evidence.shape)
@@ -378,12 +354,12 @@ class Baseline:
 
     def _unit(self, lasting: Floats) -> Floats:
         square = np.sqrt(self._squares / np.maximum(self._counts, 1))
-        floor = self._forms.floors(_median(self._values[-self.trailing :], 1)) / _NORMAL_QUANTILE
+        floor = self._forms.floors(median(self._values[-self.trailing :], 1)) / _NORMAL_QUANTILE
         return eprocess.standardise(lasting, 0.0, np.fmax(square, floor))
 
     def _pool_first(self) -> None:
         """Compare the first windows, which have no level before them, with the first level that there is."""
-        first = _median(self._values[: self.trailing], _least(self.trailing))
+        first = median(self._values[: self.trailing], _least(self.trailing))
         self._pooled = np.where(np.isfinite(self._pooled), self._pooled, self._values - first)
 
     def _judge(self, places: Sequence[int]) -> None:
@@ -403,9 +379,9 @@ class Baseline:
                 continue
             off = self._deviations[at]
             if at < len(flat):
-                off = np.where(np.isfinite(off), off, flat[at] - _median(flat[other[first]], _least(self.trailing) - 1))
+                off = np.where(np.isfinite(off), off, flat[at] - median(flat[other[first]], _least(self.trailing) - 1))
             for series in (self._pooled, self._values):
-                own = series[at] - _median(series[same], 1)
+                own = series[at] - median(series[same], 1)
                 off = np.where(np.abs(own) < np.abs(off), own, np.where(np.isfinite(own), off, np.nan))
             self._deviations[at] = off
 
@@ -420,16 +396,16 @@ class Baseline:
         count = np.isfinite(own).sum(axis=0)
         wide = self._coarse_effects.get(coarse, np.zeros(len(level)))
         unsure = (count > 0) & (count < SLOT_WINDOWS)
-        levels += [np.where(unsure, flat + wide, level), np.where(unsure, flat + _median(own, 1), level)]
-        levels.append(np.where(unsure, _median(self._values[self._fine == fine], 1), level))
+        levels += [np.where(unsure, flat + wide, level), np.where(unsure, flat + median(own, 1), level)]
+        levels.append(np.where(unsure, median(self._values[self._fine == fine], 1), level))
         if self.slots.calendar.every == "1h":
             hour = self._pooled[self._coarse == coarse]
             count = np.isfinite(hour).sum(axis=0)
             unsure = (count > 0) & (count < SLOT_WINDOWS)
-            levels += [np.where(unsure, flat, level), np.where(unsure, flat + _median(hour, 1), level)]
+            levels += [np.where(unsure, flat, level), np.where(unsure, flat + median(hour, 1), level)]
             # After a first weekend the level is the weekend's: what the hour was like says more of a Monday.
             few = np.isfinite(own).sum(axis=0) < SLOT_WINDOWS
-            usual = _median(self._values[self._coarse == coarse], 1)
+            usual = median(self._values[self._coarse == coarse], 1)
             levels.append(np.where(few & np.isfinite(usual), usual, level))
         return np.min(levels, axis=0), np.max(levels, axis=0)
 
@@ -446,9 +422,9 @@ class Baseline:
     def _learn_slot(self, coarse: int, fine: int) -> None:
         """Learn what a slot adds to the level, shrunk towards nothing below six windows in it."""
         if self.slots.calendar.every == "1h":
-            self._coarse_effects[coarse] = _shrunk_median(self._pooled[self._coarse == coarse])
+            self._coarse_effects[coarse] = shrunk_median(self._pooled[self._coarse == coarse], SLOT_WINDOWS)
         rows = self._pooled[self._fine == fine]
-        self._fine_effects[fine] = _shrunk_median(rows - self._coarse_effects.get(coarse, 0.0))
+        self._fine_effects[fine] = shrunk_median(rows - self._coarse_effects.get(coarse, 0.0), SLOT_WINDOWS)
 
     def _effects(self, coarse: Ints, fine: Ints) -> Floats:
         found = np.zeros((len(coarse), len(self.names)))
@@ -466,7 +442,7 @@ class Baseline:
         return seasonal
 
     def _level(self, window: str) -> Floats:
-        return self._seasonal(window) + _median(self._flat(self.trailing), _least(self.trailing))
+        return self._seasonal(window) + median(self._flat(self.trailing), _least(self.trailing))
 
     def _learn_sizes(self) -> None:
         """Learn how deviations depend on rows; now and then, because it changes slowly."""
@@ -511,60 +487,10 @@ class Baseline:
                 deviations = deviations / sizes.stretch(self._sampled, self._sizes, self._usual_size)
             size = np.sort(np.abs(deviations), axis=0)
             count = np.isfinite(size).sum(axis=0)
-            band = _quantile(size, count, _QUANTILE) * (1 + _FEW / np.maximum(count, 1)) * self._beyond(count)
+            band = quantile(size, count, _QUANTILE) * (1 + _FEW / np.maximum(count, 1)) * self._beyond(count)
             self._scale = band, np.isfinite(self._values).sum(axis=0).astype(np.float64)
         return self._scale
 
 
 def _least(trailing: int) -> int:
     return max(3, trailing // 2)
-
-
-def _median(rows: Floats, least: int) -> Floats:
-    """Median over the rows that have a value; NaN where fewer than ``least`` have."""
-    if not len(rows):
-        return np.full(rows.shape[1:], np.nan)
-    ordered = np.sort(rows, axis=0)
-    count = np.isfinite(ordered).sum(axis=0)
-    middle: Floats = np.where(count >= least, _quantile(ordered, count, 0.5), np.nan)
-    return middle
-
-
-def _quantile(ordered: Floats, count: Ints, at: float) -> Floats:
-    """Linear quantile along axis 0 of sorted values with NaN at the end; NaN for none."""
-    if not len(ordered):
-        return np.full(ordered.shape[1:], np.nan)
-    place = np.maximum(count - 1, 0) * at
-    low = np.floor(place).astype(np.int64)
-    high = np.minimum(low + 1, np.maximum(count - 1, 0))
-    below = np.take_along_axis(ordered, low[None], axis=0)[0]
-    above = np.take_along_axis(ordered, high[None], axis=0)[0]
-    found: Floats = np.where(count > 0, below + (above - below) * (place - low), np.nan)
-    return found
-
-
-def _shrunk_median(rows: Floats) -> Floats:
-    count = np.isfinite(rows).sum(axis=0)
-    effect: Floats = np.nan_to_num(_median(rows, 1)) * np.minimum(count / SLOT_WINDOWS, 1.0)
-    return effect
-
-
-def _trailing_medians(values: Floats, trailing: int, least: int) -> Floats:
-    """Median of the up to ``trailing`` rows before each row; NaN until ``least`` of them are there."""
-    found = np.full(values.shape, np.nan)
-    for at in range(least, len(values)):
-        found[at] = _median(values[max(0, at - trailing) : at], least)
-    return found
-
-
-def _trailing_means(values: Floats, trailing: int, least: int) -> Floats:
-    """Mean of the up to ``trailing`` rows before each row; NaN until ``least`` of them are there."""
-    known = np.isfinite(values)
-    edge = np.zeros((1, values.shape[1]))
-    sums = np.concatenate([edge, np.cumsum(np.where(known, values, 0.0), axis=0)])
-    counts = np.concatenate([edge, np.cumsum(known, axis=0)])
-    end = np.arange(len(values))
-    start = np.maximum(end - trailing, 0)
-    count = counts[end] - counts[start]
-    means: Floats = np.where(count >= least, (sums[end] - sums[start]) / np.maximum(count, 1), np.nan)
-    return means

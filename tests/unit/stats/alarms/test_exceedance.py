@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from headwater.core.windows import Calendar
-from headwater.stats.alarms.exceedance import Baseline, Slots
+from headwater.stats.alarms.exceedance import Baseline
+from headwater.stats.alarms.slots import Slots
 
 DAYS = [window.key for window in Calendar().between("2013-01-01", "2013-07-31")]
 
