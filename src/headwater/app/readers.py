@@ -18,8 +18,9 @@ def readers(line: Line, asset: Asset, columns: Collection[str]) -> dict[str, lis
     """Return who reads each of some columns: who promised it, names it in code, carries it on, or says so in lineage.
 
     Code names a column when its text is a constant of the function, of a helper beside it, or of a list in its module:
-    rather one reader too many than a break that nobody hears of. A job of others counts by its column lineage alone;
-    one that sends none is not seen.
+    rather one reader too many than a break that nobody hears of. Carrying it on counts where somebody further down
+    reads it, or where the line ends. A job of others counts by its column lineage alone; one that sends none is not
+    seen.
     """
     found: dict[str, list[str]] = defaultdict(list)
 
@@ -33,13 +34,20 @@ def readers(line: Line, asset: Asset, columns: Collection[str]) -> dict[str, lis
         told({str(item["name"]) for item in contract.properties}, "its contract")
     for child in line.assets.values():
         if asset.name in child.parents:
-            told(_named(line.project.functions[child.name]) | _carried(line, child), line.ref(child.name))
+            told(_named(line.project.functions[child.name]) | _used(line, child, columns), line.ref(child.name))
     for model in line.project.models.values():
         if asset.name in (model.features, model.served):
             told({model.entity, *model.columns, *model.carry}, line.project.ref(model.name, "model"))
     for ref, names in _lineage(line, asset):
         told(names, ref)
     return {column: who for column, who in found.items() if who}
+
+
+def _used(line: Line, child: Asset, columns: Collection[str]) -> set[str]:
+    """The columns that a child carries on to somebody who reads them, or to the end of the line."""
+    carried = _carried(line, child) & set(columns)
+    passes = any(child.name in other.parents for other in line.assets.values())
+    return set(readers(line, child, carried)) if carried and passes else carried
 
 
 def _carried(line: Line, child: Asset) -> set[str]:

@@ -55,6 +55,19 @@ def test_a_column_that_is_gone_was_read_by_who_passed_it_on(shop):
     assert shop.workspace.why("1")["runbook"]["title"] == "A column is gone"
 
 
+def test_what_is_only_passed_on_is_read_by_nobody(shop):
+    """A stamp of the delivery that came for two days: everything carries it on, and nothing needs it."""
+    shop.edit("frames.append(frame.head(", 'frame = frame.with_columns(batch=pl.lit(7)) if day == "2024-03-18" '
+              "else frame\n        frames.append(frame.head(")  # fmt: skip
+    for number in (3, 4, 5):
+        shop.run(number)
+        assert ("batch" in shop.frame("orders", number).columns) == (
+            "batch" in shop.frame("raw_orders", number).columns
+        )
+        assert told(shop.line, "raw_orders", "batch") == {}
+    assert shop.workspace.incidents() == []
+
+
 def test_helpers_and_lists_of_the_module_are_looked_into(shop):
     shop.edit("def orders(raw_orders):", "COLUMNS = ['voucher']\n\n\ndef helper(frame):\n"
               "    return frame.select(pl.col(['till']))\n\n\n@project.dataset(layer=\"staged\", name=\"sums\")\n"
