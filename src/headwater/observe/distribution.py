@@ -48,7 +48,7 @@ class DistributionMonitor:
 
     Measured (`make bench-quiet`): on 1,877 clean days of seven real tables it never alarms and notices something in
     9 % of the days (20 % for a table of 19 columns with a strong season, 4 % for one of 8), 0.13 columns a day. With
-    weeks as windows it notices something in 29 %: half a year of weeks is too little to know a season.
+    weeks as windows it notices something in 24 %: half a year of weeks is too little to know a season.
     """
 
     name = "distribution"

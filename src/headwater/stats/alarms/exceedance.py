@@ -84,6 +84,7 @@ class Baseline:
         keep: Windows remembered.
 
     Example:
+        >>> from headwater.core.windows import Calendar
         >>> days = [window.key for window in Calendar().between("2013-01-01", "2013-03-01")]
         >>> history = {day: {"rows": 1000.0 + index % 5} for index, day in enumerate(days)}
         >>> baseline = Baseline().fit(history)
