@@ -31,7 +31,8 @@ class Encoding:
     """How columns were cut into cells, learned from reference rows.
 
     Cell 0 of each column is missing, 1 is below everything seen (or a text never seen), 2 above; then come the
-    quantile cells of a number, or the most frequent values of a text with one more cell for the rest that was seen.
+    quantile cells of a number, of which a frequent value has one for itself, or the most frequent values of a text with
+    one more cell for the rest that was seen.
 
     Attributes:
         edges: Of a numeric column: its least and greatest value and the inner edges of its cells.
@@ -59,7 +60,7 @@ class Encoding:
             else:
                 there = column.drop_nulls().to_numpy()
                 shares = np.linspace(0, 1, _BINS + 1)[1:-1]
-                inner = np.unique(np.quantile(there, shares)) if len(there) else np.zeros(0)
+                inner = _inner(np.quantile(there, shares)) if len(there) else np.zeros(0)
                 bounds = (float(there.min()), float(there.max())) if len(there) else (np.inf, -np.inf)
                 edges[name] = (*bounds, tuple(float(edge) for edge in inner))
         return cls(edges, values, told)
@@ -151,6 +152,12 @@ def unlike(encoding: Encoding, settled: Sequence[Floats], current: Floats) -> st
         if strange - usual > STRANGE:
             return f"{strange:.0%} of the rows have a `{name}` outside of what labelled rows had"
     return ""
+
+
+def _inner(quantiles: Floats) -> Floats:
+    """Return inner edges; a value that more than one cell's rows share has a cell of its own, like no rain."""
+    edges, times = np.unique(quantiles, return_counts=True)
+    return np.unique(np.concatenate([edges, np.nextafter(edges[times > 1], np.inf)]))
 
 
 def _shares(counts: Floats) -> Floats:

@@ -73,3 +73,11 @@ def test_what_a_labelled_window_had_is_known_from_then_on():
     cells = Encoding.of(FRAME)
     strange = margins(cells, FRAME.with_columns(text=pl.lit("new")))
     assert unlike(cells, [margins(cells, FRAME), strange], strange) == ""
+
+
+def test_a_value_that_most_rows_share_has_a_cell_of_its_own() -> None:
+    rain = pl.DataFrame({"rain": [0.0] * 95 + [0.1, 0.2, 0.3, 0.4, 0.5]})
+    encoding = Encoding.of(rain)
+    dry, wet = encoding.codes(pl.DataFrame({"rain": [0.0, 0.3]}))[:, 0]
+    assert dry != wet
+    assert encoding.codes(rain).max() < encoding.sizes[0]
