@@ -43,6 +43,8 @@ _MATERIAL = {
     "echo_share": 0.2,
 }
 """Change of a share that wakes somebody; below, it is a notice: real feeds have gaps of some hours now and then."""
+RUN, _PART = 3, 0.2
+"""So many windows in a row a fifth of that change wakes somebody: what stays is no gap."""
 ROWS = 3.0  # a share must have moved by so many rows, so that one odd row of a small table is not even a notice
 FEWER, MORE = 0.35, 2.5  # of the expected rows, where the number of rows breathes: holidays more than halve it
 _COVERAGE = 0.1  # of the window, by which the span of its times must shrink
@@ -62,7 +64,8 @@ class StructureMonitor:
 
     Distributions may follow the weather; the number of rows, nulls, duplicates and unmatched keys of a healthy feed
     hardly do, and where they do (cancelled flights have no departure time) history has set the band. What no band shows
-    is looked for over many windows (`stats.alarms.lasting`): shares that creep, nulls that are gone, stuck columns.
+    is looked for over many windows (`stats.alarms.lasting`): shares that creep, nulls that are gone, stuck columns. A
+    share that is a little too large for three windows in a row alarms as well.
 
     Measured (`make bench-quiet`): on 1,877 clean days of seven real tables it alarms in 4: of three the last hours are
     missing indeed, one is the last of its data. It notices something in 0.4 % of the days, and in 220 clean weeks it
@@ -99,6 +102,8 @@ class StructureMonitor:
         if calendar.every != "1d" or calendar.window(item.window).end - calendar.window(item.window).start == _DAY:
             found += _offsets(item, scores, constant, last, now)
         found += self._breaks(item, scores, baseline, calendar, now) + _young(item, baseline, now)
+        stays = _stays(item, history, now)
+        found = [*stays, *(one for one in found if one.metric not in {finding.metric for finding in stays})]
         told = {finding.metric for finding in found}
         lasting = [*self._lasting(item, history, baseline, now), *_stuck(item, baseline, last, now)]
         lasting += _first_odd(item, history, baseline, now)
@@ -224,6 +229,32 @@ def out_of_band(metric: str, score: Score, rows: float) -> bool:
     if name in ("min_hours", "max_hours"):
         return True
     return abs(change) * (1.0 if name == "rows" else rows) >= ROWS
+
+
+def _stays(item: Evidence, history: History, now: datetime) -> list[Finding]:
+    """Alarm on shares that lie a little beyond their band, on one side, for `RUN` windows by what was known before."""
+    keys = [key for key in history.windows(item.type, item.subject) if key < item.window][1 - RUN :]
+    if len(keys) < RUN - 1:
+        return []
+    alarmed = history.alarmed(StructureMonitor.name, item.subject, item.window) == keys[-1]
+    notices = {metric: history.newest_notice(StructureMonitor.name, item.subject, metric)
+               for metric in item.values if metric.split(".", 1)[0] in _MATERIAL}  # fmt: skip
+    asked = [metric for metric, last in notices.items() if alarmed or (last is not None and last.window == keys[-1])]
+    if not asked:
+        return []
+    baseline = history.baseline(item.type, item.subject, keys[0])
+    windows = [(key, history.values(item.type, item.subject, key)) for key in keys] + [(item.window, item.values)]
+    scored = [(baseline.score(key, values), float(values.get("rows", 0.0))) for key, values in windows]
+    found = []
+    for metric in asked:
+        least = _PART * _MATERIAL[metric.split(".", 1)[0]]
+        scores = [
+            scores[metric] for scores, rows in scored if metric in scores and out_of_band(metric, scores[metric], rows)
+        ]
+        moves = [score.value - score.expected for score in scores]
+        if len(scores) == RUN and (min(moves) >= least or max(moves) <= -least):
+            found.append(_finding(item, metric, scores[-1], "alarm", now, f", for {RUN} windows in a row"))
+    return found
 
 
 def _shifted(column: str, scores: Mapping[str, Score]) -> bool:
@@ -365,8 +396,8 @@ def _offsets(
     return found
 
 
-def _finding(item: Evidence, metric: str, score: Score, severity: str, now: datetime) -> Finding:
-    detail = f"{metric} is {score.value:.4g}, expected {score.expected:.4g} ({score.low:.4g} to {score.high:.4g})"
+def _finding(item: Evidence, metric: str, score: Score, severity: str, now: datetime, more: str = "") -> Finding:
+    detail = f"{metric} is {score.value:.4g}, expected {score.expected:.4g} ({score.low:.4g} to {score.high:.4g}){more}"
     return _made(item, metric, score.r, score.value, score.expected, detail, now, severity)
 
 

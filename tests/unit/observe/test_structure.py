@@ -332,3 +332,26 @@ def test_one_infinity_in_a_column_that_never_had_one_is_a_notice_and_said_once()
 def test_rows_that_come_again_because_a_column_is_empty_are_that_columns_alarm():
     assert alarms({"null_share.x": 1.0, "repeat_share": 0.54}) == {"null_share.x"}
     assert alarms({"null_share.x": 0.3, "repeat_share": 0.98}) == {"null_share.x", "repeat_share"}
+
+
+def in_a_row(values, metric, days=120):
+    """The severities of a metric in windows after one another, each judged before the next comes."""
+    history, random = learned(days)
+    told = []
+    for place, value in enumerate(values):
+        item = evidence(DAYS[days + place], table(days + place, random, **{metric: value}))
+        history.add_evidence(item)
+        found = StructureMonitor().evaluate([item], history, CALENDAR, NOW)
+        told.append(next((one.severity for one in found if one.metric == metric), ""))
+        for one in found:
+            history.add_finding(one)
+    return told
+
+
+def test_a_small_gap_that_stays_alarms_in_its_third_window():
+    assert in_a_row([0.06, 0.05, 0.07], "null_share.x") == ["notice", "notice", "alarm"]
+
+
+@pytest.mark.parametrize("values", [[0.06, 0.0, 0.06, 0.0, 0.06], [0.02, 0.02, 0.02]])
+def test_gaps_that_close_or_are_tiny_wake_nobody(values):
+    assert "alarm" not in in_a_row(values, "null_share.x")
