@@ -124,13 +124,17 @@ def recomputable(case: Case, name: str) -> Weighed:
         weight += _harm_weight(measured)
     if any(finding.severity == "alarm" for finding in case.of(name)):
         weight += 1.0
+    little = effect < MATERIAL
+    if little and model is not None and parts and _mismatched(case, model):
+        little, weight = False, max(weight, UNAPPROVED)
+        why = f"the server loaded another {', '.join(parts)} than was approved; {why}"
     fault = _code_fault(case.assets[name], parts, values)
     return Weighed(
         name,
         fault,
         weight,
-        effect < MATERIAL,
-        why + _effect_text(numbers) + (", too little to matter" if effect < MATERIAL else ""),
+        little,
+        why + _effect_text(numbers) + (", too little to matter" if little else ""),
         numbers,
         plan,
         since=since,
@@ -140,6 +144,8 @@ def recomputable(case: Case, name: str) -> Weighed:
     )
 
 
+UNAPPROVED = 3.0
+"""What it says at least against a server that it loaded something nobody approved, however little that moves."""
 DRIFTED = "has drifted"
 """What the detail of a finding says whose score is evidence of a drift, and no exceedance."""
 UNSIGNED = 2.0
@@ -165,10 +171,15 @@ def _stronger(values: Mapping[str, Any], name: str) -> str:
     return past if float(values.get(past, 0.0)) > float(values.get(name, 0.0)) else name
 
 
+def _mismatched(case: Case, model: Model) -> bool:
+    release = next(iter(reversed(case.releases.get(model.name, ()))), None)
+    return release is not None and bool(release.values.get("mismatch"))
+
+
 def _approved(case: Case, model: Model, numbers: Mapping[str, float]) -> str | None:
     """Say why a change of the loaded model is as approved; None when it is not."""
     release = next(iter(reversed(case.releases.get(model.name, ()))), None)
-    if release is None or release.values.get("mismatch"):
+    if release is None or _mismatched(case, model):
         return None
     allowed = float(release.values.get("displacement") or 0.0)
     moved = numbers.get("displacement", 0.0)

@@ -16,7 +16,7 @@ from headwater.triage.remedies import Beliefs, choose, stand_by
 from headwater.triage.settling import Ground, await_labels, next_test
 from headwater.triage.suspects import Weighed
 from headwater.triage.weighing import weigh
-from headwater.triage.worlds import WRONG_OUTCOMES, World, doubted, telling, world
+from headwater.triage.worlds import World, doubted, telling, world
 
 CERTAIN = 0.5
 """Below this probability nobody is named: the verdict is undetermined and says what would tell."""
@@ -37,8 +37,8 @@ def judge(case: Case, time: datetime, keep: Keep = lambda _: None) -> Verdict:
     changed = world(case, suspects)
     weight = max(_world(case, suspects), -math.inf if changed is None else changed.weight)
     nothing, unseen = (-2.0, 0.5) if case.broken else (0.0, -1.0)
-    if changed is not None and changed.fault != "covariate":
-        unseen = max(unseen, changed.weight + WRONG_OUTCOMES)
+    if changed is not None:
+        unseen = max(unseen, changed.weight + changed.doubt)
     if any(finding.monitor == "inputs" and finding.severity == "alarm" for finding in case.findings):
         nothing -= 1.5  # that the inputs moved is measured
     if not case.failed and not any(finding.severity == "alarm" for finding in case.findings):

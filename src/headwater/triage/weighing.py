@@ -103,6 +103,8 @@ COPIED = 4.0
 """Weight of rows that came twice."""
 FAR = 5.0
 """Exceedance of a source's own values beyond which rows that find no partner are rather its own than lost elsewhere."""
+NEAR = 3.0
+"""The same where the table beside holds the very rows it held before: it lost none."""
 _POINTING = ("structure", "schema", "labels", "contract")
 
 
@@ -131,7 +133,17 @@ def _odd_partners(case: Case, asset: str, sources: set[str], found: Sequence[Wei
     if not all(source in own and own[source].exonerated for source in sources):
         return sources
     beside = [own[name] for name in above - sources if name in own and not own[name].exonerated]
-    return {item.asset for item in beside if item.numbers.get("exceedance", 0.0) >= FAR} or sources
+    far = NEAR if all(_unchanged(case, source) for source in sources) else FAR
+    return {item.asset for item in beside if item.numbers.get("exceedance", 0.0) >= far} or sources
+
+
+def _unchanged(case: Case, source: str) -> bool:
+    """Tell whether a source held the same rows in the incident as in the window before it."""
+    keys, calendar = case.keys(source), case.replay.calendar
+    before = calendar.shift(calendar.window(keys[0]), -1).key
+    frames = [case.replay.observed(source, key) for key in (before, *keys)] if case.rows else [None]
+    first = frames[0]
+    return first is not None and all(frame is not None and frame.equals(first) for frame in frames[1:])
 
 
 def _origins(case: Case, asset: str, metric: str) -> set[str]:

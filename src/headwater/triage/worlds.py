@@ -32,6 +32,8 @@ _OPEN = -0.5  # weight of what one or two windows say: less than that nothing is
 _VETO = -4.0
 WRONG_OUTCOMES = math.log(0.08)
 """Log odds that outcomes which changed are reported wrongly: no number here tells that from a changed world."""
+WRONG_INPUTS = math.log(0.4)
+"""The same of inputs that moved and carry no signature, until outcomes are known that still follow the predictions."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class World:
     retrain: bool
     slice: str = ""
     columns: tuple[str, ...] = ()
+
+    @property
+    def doubt(self) -> float:
+        """Log odds that what looks like a changed world is delivered wrongly."""
+        return WRONG_INPUTS if self.fault == "covariate" and "calm" not in self.numbers else WRONG_OUTCOMES
 
     @property
     def text(self) -> str:

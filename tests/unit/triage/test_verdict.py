@@ -178,6 +178,14 @@ def test_an_unapproved_part_is_named_even_if_it_moves_no_probability():
     assert suspect(found, "deployment:shop/refund").numbers["decisions"] > 0.2
 
 
+def test_a_part_that_nobody_approved_is_named_however_little_it_moves():
+    shop = changed("refund_predictions", None, {"model": "m1b"})
+    alarm = finding("deployment:shop/refund", "release", "mismatch")
+    found = judge(shop.case(5, findings=[alarm], release={**APPROVED, "mismatch": ["model"]}), NOW)
+    assert (found.status, found.subject, found.fault) == ("named", "deployment:shop/refund", "loaded_model")
+    assert "the server loaded another model than was approved" in found.text
+
+
 # --- sources ----------------------------------------------------------------------------------------------------------
 def signed(shop, number=5, confidence=0.9):
     """Cents for euros: the repair divides by 100."""
@@ -261,6 +269,16 @@ def test_rows_without_a_partner_are_rather_of_the_odd_table_than_missing_in_one_
     assert (extra.status, extra.subject) == ("named", ref("raw_orders"))
     usual = finding("raw_orders", "distribution", "std.x", severity="notice", score=2.5)
     assert judge(Shop().days(0, 5).case(5, findings=[unmatched, usual]), NOW).subject == ref("raw_shops")
+
+
+def test_a_table_that_holds_the_rows_it_held_before_has_lost_none():
+    unmatched = finding("features", "structure", "key_match.raw_shops", value=0.8, expected=1.0)
+    odd = finding("raw_orders", "distribution", "std.x", severity="notice", score=4.3)
+    shop = Shop().days(0, 5)
+    assert judge(shop.case(5, findings=[unmatched, odd]), NOW).subject == ref("raw_orders")
+    fewer = shop.tables.read("raw_shops", [day(5)]).head(3)
+    shop.tables.write("raw_shops", {day(5): fewer}, run_id="cut")
+    assert judge(shop.case(5, findings=[unmatched, odd]), NOW).subject == ref("raw_shops")
 
 
 @pytest.mark.parametrize("score", [2.1, 3.0, 5.0])
