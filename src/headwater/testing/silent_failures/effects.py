@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from headwater.core.project import Model
+from headwater.stats.outcomes.displacement import span
 
 LEVELS = ((0.003, "S0"), (0.01, "S1"), (0.05, "S2"), (float("inf"), "S3"))
 
@@ -17,7 +18,8 @@ class Effect:
     """What a fault did in its worst window.
 
     Attributes:
-        displacement: Mean |dp| over the rows that both have; for regression in standard deviations.
+        displacement: Mean |dp| over the rows that both have; of what is no probability in spans of the predictions
+            (`headwater.stats.outcomes.displacement`), the scale on which the product says what matters.
         decisions: Share of rows that were decided otherwise although their number is the same.
         lost: Share of the clean rows that are missing, or of rows that should not be there.
         labels: Share of labels that are others, or lost, among those that came.
@@ -61,12 +63,11 @@ class Measured:
         return found
 
     def scale(self, numbers: pl.Series) -> float:
-        """What displacements are divided by: 1 for probabilities, else the spread of the clean predictions."""
+        """What displacements are divided by: 1 for probabilities, else the span of the first clean predictions."""
         if self.model.task == "binary":
             return 1.0
         if self._scale is None:
-            spread = numbers.std()
-            self._scale = float(spread) if isinstance(spread, (int, float)) and spread > 0 else 1.0
+            self._scale = span(numbers.cast(pl.Float64).drop_nulls().to_numpy()) or 1.0
         return self._scale
 
 
