@@ -338,9 +338,9 @@ def concept_slice(source: str, columns: Mapping[str, Expression], where: pl.Expr
 
     def change(frame: pl.DataFrame, window: Window, strength: float, draw: Draw) -> pl.DataFrame:
         slice_ = frame.select(hit=where.fill_null(False)).to_series()
-        hit = (slice_ if slice_.len() == frame.height else pl.Series([bool(slice_[0])] * frame.height)) & chosen(
-            frame, share * strength, draw, window
-        )
+        if slice_.len() != frame.height:  # a literal is one value, whatever the frame holds
+            slice_ = pl.Series([bool(slice_[0])] * frame.height, dtype=pl.Boolean)
+        hit = slice_ & chosen(frame, share * strength, draw, window)
         return only(frame, hit, {name: made(pl.col(name)) for name, made in columns.items()})
 
     return changed_feed(source, change)

@@ -95,6 +95,34 @@ def test_intermittent_code_asks_for_the_window_and_is_well_in_between(begin) -> 
     assert not code.run("basket", orders=ORDERS, products=PRODUCTS).equals(calm)
 
 
+EMPTY = {
+    **ON_BASKET,
+    "rounding": plant.rounding("basket", "dataset:shop/basket", "amount").plant,
+    "stale_cache_first": plant.stale_cache("basket", "price", None),
+    "within": plant.off_by_one_entity("basket", "price", within="sku"),
+}
+
+
+@pytest.mark.parametrize("severity", [1.0, 0.5])
+@pytest.mark.parametrize("begin", EMPTY.values(), ids=list(EMPTY))
+def test_faulty_code_takes_a_window_without_rows(begin, severity: float) -> None:
+    code = planted(begin, severity)
+    assert code.run("basket", orders=ORDERS.clear(), products=PRODUCTS).height == 0
+    assert code.run("basket", orders=ORDERS.clear(), products=PRODUCTS.clear()).height == 0
+
+
+@pytest.mark.parametrize("severity", [1.0, 0.5])
+def test_faulty_features_and_scorers_take_a_window_without_rows(severity: float) -> None:
+    for begin in (
+        plant.wrong_window("recent", "orders", "day", timedelta(days=1)),
+        plant.stale_feature("recent", "orders", "day", timedelta(hours=5)),
+        plant.future_leak("recent", "orders", "day", timedelta(hours=5)),
+    ):
+        assert planted(begin, severity).run("recent", orders=ORDERS.clear()).height == 0
+    scorer = planted(plant.batch_misaligned("answers"), severity).functions["answers"]
+    assert scorer({}, ORDERS.select("amount").clear()).height == 0
+
+
 def test_a_lower_severity_hits_fewer_rows() -> None:
     hit = {
         severity: (planted(ON_BASKET["parse_bug"], severity).run("basket", orders=ORDERS, products=PRODUCTS)["amount"]

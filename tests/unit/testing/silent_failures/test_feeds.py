@@ -42,8 +42,8 @@ class Feeds:
     def rows(self, source: str, window: Window) -> pl.DataFrame:
         return rows(window.key)
 
-    def sent(self, key: str) -> pl.DataFrame | None:
-        frame: pl.DataFrame | None = rows(key)
+    def sent(self, key: str, empty: bool = False) -> pl.DataFrame | None:
+        frame: pl.DataFrame | None = rows(key).clear() if empty else rows(key)
         for hook in self.hooks:
             frame = None if frame is None else hook(frame, CALENDAR.window(key))
         return frame
@@ -75,12 +75,37 @@ ALL = {
 }
 
 
+MORE = {
+    "late_partition_empty": plant.late_partition("s", empty=True),
+    "partial_by": plant.partial("s", 0.5, by="code"),
+    "backfill_in_place": plant.out_of_order_backfill("s", replace=True),
+    "time_offset_also": plant.time_offset("s", "at", 5, lambda frame: frame.with_columns(pl.col("value") + 1)),
+    "cast": plant.rename_or_type("s", "value"),
+    "covariate_lost": plant.covariate("s", pl.col("code") == "c1"),
+    "concept_slice": plant.concept_slice("s", {"value": lambda column: column + 1}, pl.col("code") == "c1"),
+    "together": plant.together(plant.partial("s", 0.5), plant.unit("s", "value", lambda column: column * 2)),
+    "reorder": plant.reorder("s", "dataset:a/s").plant,
+    "added_column": plant.added_column("s", "dataset:a/s").plant,
+}
+
+
 @pytest.mark.parametrize("begin", ALL.values(), ids=list(ALL))
 def test_the_truth_is_sent_before_the_onset_and_something_else_after_it(begin) -> None:
     feeds = planted(begin)
     before, after = feeds.sent("2024-05-09"), feeds.sent(ONSET)
     assert before is not None and before.equals(rows("2024-05-09"))
     assert after is None or not after.equals(rows(ONSET))
+
+
+@pytest.mark.parametrize("severity", [1.0, 0.5])
+@pytest.mark.parametrize("name", [*ALL, *MORE])
+def test_a_window_without_rows_is_changed_without_an_error(name: str, severity: float) -> None:
+    feeds = planted({**ALL, **MORE}[name], severity)
+    sent = feeds.sent(ONSET, empty=True)
+    if name in ("frozen", "out_of_order_backfill", "backfill_in_place", "other_season"):
+        assert sent.height, "rows of another window come"
+    elif name != "late_partition":
+        assert sent.height == 0 and set(rows(ONSET).columns) - {"value"} <= set(sent.columns)
 
 
 @pytest.mark.parametrize("begin", ALL.values(), ids=list(ALL))
