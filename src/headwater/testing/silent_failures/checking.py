@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
@@ -11,7 +12,7 @@ import polars as pl
 
 from headwater.core.errors import HeadwaterError, ProjectInvalid, UnknownName
 from headwater.core.names import Ref
-from headwater.core.project import Project
+from headwater.core.project import Project, arguments
 from headwater.core.records import Action
 from headwater.core.windows import Calendar, Window
 from headwater.testing.silent_failures.doors import intercepted, sources
@@ -26,7 +27,10 @@ HARMLESS = ("refactor", "rounding", "reseed", "reorder", "column")
 
 
 def check(entry: Entry) -> Project:
-    """Check an entry and return its project; nothing is run but ``build`` and what begins each fault.
+    """Check an entry and return its project.
+
+    What begins each fault is run at doors that lead nowhere, and functions once each, on the last window of history, to
+    see that they return Polars frames.
 
     Raises:
         ProjectInvalid: Something of it is wrong, or two things of it do not fit together.
@@ -52,6 +56,8 @@ def check(entry: Entry) -> Project:
     for item in everything:
         with _while(f"trying to plant `{item.name}` of pipeline `{entry.name}`"):
             _tried(item, entry, project)
+    with _while(f"running functions of pipeline `{entry.name}` on window {entry.history[1]}"):
+        _frames(project, project.calendar.window(entry.history[1]))
     return project
 
 
@@ -175,6 +181,28 @@ def _room(onsets: tuple[str, ...], live: list[str]) -> None:
             raise ProjectInvalid(
                 f"onset {onset} has {left} live windows from it on, and {LIVE_AFTER} are needed",
                 hint="end `live` later, or take an earlier onset",
+            )
+
+
+def _frames(project: Project, window: Window) -> None:
+    """Refuse functions that return no Polars frames, as far as one window without what lies before it shows them."""
+    made: dict[str, pl.DataFrame] = {}
+    for asset in project.ordered():
+        if asset.layer in ("served", "prediction") or (asset.recomputable and not set(asset.parents) <= made.keys()):
+            continue
+        function = project.functions[asset.name]
+        asked = asset.recomputable or not inspect.signature(function).parameters
+        try:
+            frame = function(*(arguments(function, made, asset.parents, window) if asked else [window]))
+        except Exception:  # it may miss what lies before; what truly fails is told when history is delivered
+            continue
+        if isinstance(frame, pl.DataFrame):
+            made[asset.name] = frame
+        elif frame is not None:
+            what = f"{type(frame).__module__.partition('.')[0]} {type(frame).__name__}"
+            raise ProjectInvalid(
+                f"the function of `{asset.name}` returned a {what}, not a polars DataFrame",
+                hint="convert it inside: pl.from_pandas(...) of a pandas frame, .collect() of a lazy one",
             )
 
 

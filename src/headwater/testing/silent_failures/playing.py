@@ -165,7 +165,7 @@ def live(entry: Entry, workspaces: Workspaces, onsets: Sequence[str], after: int
     past = Past(entry.name, {}, None, [], [])
     with World(truth).outside():
         clock.move_to(calendar.window(last).end)
-        workspace.run_range(first, last)
+        _whole(entry, workspace.run_range(first, last))
         version = workspace.train(seed=SEED, first=first, last=last)["version"]
         workspace.release(version, by=PEOPLE["ml"])
         for window in calendar.between(entry.live[0], min(final, entry.live[1])):
@@ -182,6 +182,21 @@ def live(entry: Entry, workspaces: Workspaces, onsets: Sequence[str], after: int
     past.last = workspaces.stand(workspace)
     past.cpu = machine.process_time() - began
     return past
+
+
+def _whole(entry: Entry, report: Mapping[str, Any]) -> None:
+    """Raise the first failure in what was to be delivered as history; what reads a failed asset fails with it."""
+    failed = sorted(report["failed"], key=lambda item: item["state"] != "FAIL")
+    if not failed:
+        return
+    error = failed[0]["error"] or {"message": "it says no reason", "hint": None, "while": None}
+    others = [f"`{item['dataset']}`" for item in failed[1:]]
+    told = f"; so is not {', '.join(others[:5])}{' and others' if len(others) > 5 else ''}" if others else ""
+    raise UsageError(
+        f"`{failed[0]['dataset']}` is not delivered in history {report['window']}: {error['message']}{told}",
+        doing=f"living the history of pipeline `{entry.name}`",
+        hint=error["hint"] or "mend its function, or begin `history` where all of it is there",
+    )
 
 
 def _remember(workspace: Any, known: set[str], run: str, past: Past) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 from headwater.core.project import Project
 from headwater.testing import webshop
 from headwater.testing.silent_failures import planting as plant
@@ -39,3 +44,29 @@ ENTRY = Entry(
         plant.added_column("raw_customers", "dataset:shop/raw_customers"),
     ),
 )  # fmt: skip
+
+
+def returning(name: str, made: Callable[[Any], Any], entry: Entry = ENTRY) -> Entry:
+    """An entry in which a function's frame becomes something else."""
+
+    def altered() -> Project:
+        project = build()
+        function = project.functions[name]
+        if project.assets[name].recomputable:
+            project.functions[name] = Then(function, made)
+        else:
+            project.functions[name] = lambda window: made(function(window))
+        return project
+
+    return replace(entry, build=altered)
+
+
+class Then:
+    """A function with something done to what it returns."""
+
+    def __init__(self, function: Any, made: Any) -> None:
+        self.function, self.made = function, made
+        self.__signature__ = inspect.signature(function)
+
+    def __call__(self, *given: Any) -> Any:
+        return self.made(self.function(*given))

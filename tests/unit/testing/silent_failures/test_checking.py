@@ -17,7 +17,7 @@ from headwater.testing.silent_failures.doors import TeamDoors, World, opened
 from headwater.testing.silent_failures.entry import Entry, Fault
 from headwater.testing.silent_failures.pipelines import landing, wide
 from unit.testing.silent_failures.shop_entry import ENTRY as SHORT
-from unit.testing.silent_failures.shop_entry import build
+from unit.testing.silent_failures.shop_entry import build, returning
 
 ENTRY = replace(
     SHORT,
@@ -184,3 +184,16 @@ def test_a_job_elsewhere_has_no_feed_to_change() -> None:
     doors = TeamDoors(here, World(truth), ENTRY.history)
     with pytest.raises(UsageError, match="its layer is `staged`"):
         doors.feed("ledger", lambda frame, window: frame)
+
+
+# --- frames -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["raw_orders", "basket"])
+def test_a_function_that_returns_no_polars_frame_is_found(name: str) -> None:
+    error = told(returning(name, lambda frame: frame.to_pandas(), ENTRY))
+    assert f"`{name}` returned a pandas DataFrame" in error.message and "from_pandas" in str(error.hint)
+    assert "a polars LazyFrame" in told(returning(name, lambda frame: frame.lazy(), ENTRY)).message
+
+
+def test_a_window_in_which_nothing_lands_or_a_function_fails_is_no_matter_of_the_check() -> None:
+    check(returning("raw_orders", lambda frame: None, ENTRY))
+    check(returning("basket", lambda frame: 1 / 0, ENTRY))

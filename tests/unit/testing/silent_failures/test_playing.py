@@ -11,12 +11,13 @@ import polars as pl
 import pytest
 
 from headwater.app.bench import InMemory
+from headwater.core.errors import UsageError
 from headwater.testing.silent_failures import planting as plant
 from headwater.testing.silent_failures.cases import Planned
 from headwater.testing.silent_failures.doors import opened
 from headwater.testing.silent_failures.playing import Played, Stage, live, play
 from headwater.testing.silent_failures.scoring import score, without_effect
-from unit.testing.silent_failures.shop_entry import ENTRY
+from unit.testing.silent_failures.shop_entry import ENTRY, returning
 
 ONSET = ENTRY.onsets[0]
 
@@ -101,6 +102,37 @@ def test_whatever_else_a_change_of_a_feed_raises_is_told_of_its_fault_and_window
     assert "fault `mine`" in lazy.error and "returned a LazyFrame" in lazy.error
     late = planted(stage, lambda doors, draw: 1 / 0)
     assert f"fault `mine` cannot be planted at {ONSET}: ZeroDivisionError" in late.error
+
+
+def test_a_ready_made_plant_that_fails_is_not_laid_to_the_entrys_own_code(stage: Stage) -> None:
+    typed = planted(stage, plant.unit("raw_orders", "customer_id", lambda amount: amount))
+    assert "the ready-made `plant.unit`" in typed.error and "mend it" not in typed.error
+    own = planted(
+        stage, plant.changed_feed("raw_orders", lambda frame, *_: frame.select(pl.col("amount").str.len_chars()))
+    )
+    given = planted(stage, plant.duplicated_load("raw_orders", rekey=lambda copies: 1 / 0))
+    for played in (own, given):
+        assert "the entry's own code: mend it" in played.error and "ready-made" not in played.error
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "says"),
+    [
+        ("raw_orders", lambda frame: frame.to_pandas(), "a pandas DataFrame, not a polars DataFrame"),
+        ("raw_orders", lambda frame: None, "nothing has landed from `raw_orders`"),
+        ("basket", lambda frame: frame.to_pandas(), "a pandas DataFrame, not a polars DataFrame"),
+        ("basket", lambda frame: frame["amuont"], "amuont"),
+    ],
+)
+def test_history_that_is_not_delivered_names_asset_window_and_cause(tmp_path, name: str, made: Any, says: str) -> None:
+    entry = returning(name, made)
+    workspaces = InMemory(opened(entry.build())[0], tmp_path)
+    with pytest.raises(UsageError) as found:
+        live(entry, workspaces, entry.onsets, 3)
+    assert f"`{name}` is not delivered in history {'..'.join(entry.history)}" in found.value.message
+    assert says in found.value.message and "pipeline `shop`" in str(found.value.doing) and found.value.hint
+    assert "from_pandas" in str(found.value.hint) or "pandas" not in says
+    assert "so is not" in found.value.message, "what reads it is held up"
 
 
 def test_code_that_fails_is_not_silent(stage: Stage) -> None:
