@@ -19,6 +19,8 @@ GROUPS: tuple[Group, ...] = (
 )  # fmt: skip
 _ALL = ("abrupt", "gradual", "intermittent")
 _FEED, _CODE, _MODEL = frozenset({"repair", "hold"}), frozenset({"rollback_code"}), frozenset({"rollback_model"})
+_BUG = "transform_code feature_code label_code"
+"""A bug in a job is said by whose code it is: of a dataset, of features, of labels."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Kind:
         side: Which side usually answers for it; empty for the world.
         remedies: The remedy actions that are right.
         said: Words of a verdict's ``fault`` that name this kind, with ``*`` for any end; its own name always does.
+        of_snapshots: Words that name it too where the asset is a full table.
         shapes: How it can set in.
         describe: What it is.
     """
@@ -42,10 +45,12 @@ class Kind:
     said: tuple[str, ...]
     shapes: tuple[str, ...]
     describe: str
+    of_snapshots: tuple[str, ...] = ()
 
-    def named_by(self, word: str) -> bool:
-        """Tell whether a verdict's word for the fault says this kind."""
-        return any(fnmatchcase(word, pattern) for pattern in (self.name, *self.said))
+    def named_by(self, word: str, *, snapshot: bool = False) -> bool:
+        """Tell whether a verdict's word for the fault says this kind; ``snapshot``: of a full table."""
+        patterns = (self.name, *self.said, *(self.of_snapshots if snapshot else ()))
+        return any(fnmatchcase(word, pattern) for pattern in patterns)
 
 
 def _kind(
@@ -56,8 +61,9 @@ def _kind(
     said: str,
     describe: str,
     shapes: Iterable[str] = _ALL,
+    of_snapshots: str = "",
 ) -> Kind:
-    return Kind(name, group, side, remedies, tuple(said.split()), tuple(shapes), describe)
+    return Kind(name, group, side, remedies, tuple(said.split()), tuple(shapes), describe, tuple(of_snapshots.split()))
 
 
 _LISTED = (
@@ -66,9 +72,10 @@ _LISTED = (
     _kind("partial", "ingestion", "data", _FEED, "late_partition truncated missing_rows",
           "part of the rows is missing"),
     _kind("duplicated_load", "ingestion", "data", _FEED, "duplicate_load", "rows are loaded twice"),
-    _kind("frozen", "ingestion", "data", _FEED, "frozen", "old rows come again under new stamps", ("abrupt",)),
+    _kind("frozen", "ingestion", "data", _FEED, "frozen", "old rows come again under new stamps", ("abrupt",),
+          of_snapshots="truncated"),  # an old full table lacks what came since
     _kind("out_of_order_backfill", "ingestion", "data", _FEED, "duplicate_load frozen",
-          "rows of an older window arrive with or in place of the present ones"),
+          "rows of an older window arrive with or in place of the present ones", of_snapshots="truncated"),
     _kind("truncated_snapshot", "ingestion", "data", _FEED, "truncated missing_rows",
           "a full table ends early", ("abrupt", "gradual")),
     _kind("unit", "content", "data", _FEED, "unit", "a column comes in another unit"),
@@ -79,12 +86,12 @@ _LISTED = (
           "a column has another name or type", ("abrupt", "intermittent")),
     _kind("null_burst_or_sentinel", "content", "data", _FEED, "null_burst sentinel default_fill",
           "values are missing, or stood in for by a number that means nothing"),
-    _kind("join_key_case", "transform", "data", _CODE, "transform_code", "a join key is written differently"),
-    _kind("fan_out", "transform", "data", _CODE, "transform_code", "a join multiplies rows"),
-    _kind("inner_for_left", "transform", "data", _CODE, "transform_code", "a join drops what finds no partner"),
-    _kind("filter_bug", "transform", "data", _CODE, "transform_code", "a filter keeps the wrong rows"),
-    _kind("parse_bug", "transform", "data", _CODE, "transform_code", "a value is read wrongly"),
-    _kind("default_fill", "transform", "data", _CODE, "transform_code", "values give way to a default"),
+    _kind("join_key_case", "transform", "data", _CODE, _BUG, "a join key is written differently"),
+    _kind("fan_out", "transform", "data", _CODE, _BUG, "a join multiplies rows"),
+    _kind("inner_for_left", "transform", "data", _CODE, _BUG, "a join drops what finds no partner"),
+    _kind("filter_bug", "transform", "data", _CODE, _BUG, "a filter keeps the wrong rows"),
+    _kind("parse_bug", "transform", "data", _CODE, _BUG, "a value is read wrongly"),
+    _kind("default_fill", "transform", "data", _CODE, _BUG, "values give way to a default"),
     _kind("stale_feature", "feature", "ml", _CODE, "feature_code transform_code", "a feature is of an earlier window"),
     _kind("wrong_window", "feature", "ml", _CODE, "feature_code transform_code",
           "an aggregate covers the wrong span of time"),
@@ -94,11 +101,11 @@ _LISTED = (
           "an entity gets its neighbour's feature"),
     _kind("scale_mismatch", "feature", "ml", _CODE, "feature_code transform_code",
           "a feature is scaled otherwise than in training"),
-    _kind("trained_on_faulted_snapshot", "training", "ml", _MODEL, "loaded_*",
+    _kind("trained_on_faulted_snapshot", "training", "ml", _MODEL, "loaded_* released_version",
           "a version was trained on faulty rows", ("abrupt",)),
-    _kind("label_leak", "training", "ml", _MODEL, "loaded_*", "a version was trained on what it must not know",
-          ("abrupt",)),
-    _kind("wrong_params", "training", "ml", _MODEL, "loaded_*",
+    _kind("label_leak", "training", "ml", _MODEL, "loaded_* released_version",
+          "a version was trained on what it must not know", ("abrupt",)),
+    _kind("wrong_params", "training", "ml", _MODEL, "loaded_* released_version",
           "a version was trained with a wrong split, seed or parameters", ("abrupt",)),
     _kind("wrong_version", "release", "ml", _MODEL, "loaded_*", "the server loads a version that was not released",
           ("abrupt",)),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from headwater.testing.silent_failures.cases import CONTROLS, Planned, Size, quiet_runs
-from headwater.testing.silent_failures.entry import Entry
+from headwater.testing.silent_failures.entry import Entry, Fault
 from headwater.testing.silent_failures.kinds import HELD_OUT, KINDS
 from headwater.testing.silent_failures.playing import Past, Played, Told, fault_of
 from headwater.testing.silent_failures.tiers import TIERS, Tier
@@ -145,7 +145,7 @@ def score(entry: Entry, played: Played, tier: Tier, assets: int) -> Scored:
         top1=right,
         top3=bool(truths) and all(any(subject in truth for subject in ranked) for truth in truths),
         side=first is not None and wanted is not None and first.side == wanted.side and first.status == "named",
-        kind=first is not None and wanted is not None and KINDS[wanted.kind].named_by(first.fault) and right,
+        kind=first is not None and wanted is not None and right and _says(first, wanted, entry),
         remedy=first is not None and wanted is not None and right and first.action in wanted.remedies,
         harmful=bool(acts or by_itself),
         automatic=bool(by_itself),
@@ -178,6 +178,15 @@ def _ranking(said: Iterable[Told]) -> list[str]:
                 rank = (item.status == "named" and subject == item.subject, probability)
                 best[subject] = max(best.get(subject, (False, 0.0)), rank)
     return sorted(best, key=lambda subject: best[subject], reverse=True)
+
+
+def _says(item: Told, fault: Fault, entry: Entry) -> bool:
+    """Tell whether a verdict says a fault's kind, of the asset that it blames."""
+    kind = KINDS[fault.kind]
+    if kind.named_by(item.fault) or not kind.named_by(item.fault, snapshot=True):
+        return kind.named_by(item.fault)
+    project = entry.build()
+    return any(asset.snapshot and project.ref(name) == item.subject for name, asset in project.assets.items())
 
 
 def _harms(item: Told, guilty: frozenset[str], *, world: bool, quiet: bool) -> bool:
