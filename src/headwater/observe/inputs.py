@@ -13,7 +13,7 @@ from headwater.stats.estimates.moved import BEYOND
 
 RUN = 3
 """Windows in a row in which a feature must lie beyond what it ever did."""
-FAR = 2.0
+FAR = 1.7
 """Exceedance from which one feature alone says that other cases come; two may do so from `BEYOND` on."""
 LASTING = 7
 """The same for a column whose value the rows of a window share: weather can be odd for three days."""
@@ -22,7 +22,7 @@ EXCEEDANCE, SHARED = "exceedance.", "shared."
 
 
 class InputsMonitor:
-    """Alarm when features lie further off than they ever did, three windows in a row: one twice as far, or two.
+    """Alarm when features lie further off than they ever did, three windows in a row: one 1.7 times as far, or two.
 
     Each time the newest three windows together are compared with the last 42 accepted ones, by the distance of their
     distributions over what three windows of the past in a row were at most away from all others. One odd day, a holiday
