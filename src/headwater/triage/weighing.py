@@ -126,7 +126,7 @@ def _odd_partners(case: Case, asset: str, sources: set[str], found: Sequence[Wei
     """Turn to what came in beside a source that is in order: rows without a partner may be too many, not too few.
 
     Where rows find nothing in a table that looks as always, and the rows themselves look like nothing before, the odd
-    ones are theirs.
+    ones are theirs: by far other values, or by their structure, which hardly ever leaves its band.
     """
     above = case.replay.ancestors(asset)
     own = {item.asset: item for item in found if item.kind == "source"}
@@ -134,7 +134,12 @@ def _odd_partners(case: Case, asset: str, sources: set[str], found: Sequence[Wei
         return sources
     beside = [own[name] for name in above - sources if name in own and not own[name].exonerated]
     far = NEAR if all(_unchanged(case, source) for source in sources) else FAR
-    return {item.asset for item in beside if item.numbers.get("exceedance", 0.0) >= far} or sources
+    odd = {item.asset for item in beside if item.numbers.get("exceedance", 0.0) >= far}
+    return (
+        odd
+        or {item.asset for item in beside if any(one.monitor == "structure" for one in case.of(item.asset))}
+        or sources
+    )
 
 
 def _unchanged(case: Case, source: str) -> bool:
