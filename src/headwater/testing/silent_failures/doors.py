@@ -84,10 +84,10 @@ def _broken(who: str, source: str, window: Window, frame: pl.DataFrame, error: E
         error = UnknownName.column(quoted[1] if quoted else told, frame.columns, "the feed")
     if isinstance(error, HeadwaterError):
         told, hint = error.message, error.hint
-    if hint is None and (plant := _ready_made(error)):
+    if hint is None and _ready_made(error):
         hint = (
-            f"nothing of the entry's own failed, but the ready-made `plant.{plant}`, on {frame.height} rows: does what "
-            "it was given fit the feed's columns and their types? If it does, the mistake is Headwater's"
+            f"it is a ready-made plant that failed, on {frame.height} rows, and no code of the entry: see whether what "
+            "it was given fits the feed's columns and their types; if it does, the mistake is Headwater's"
         )
     return UsageError(
         f"{who or 'a hook'} cannot change feed `{source}` in window {window.key}: {told}",
@@ -99,17 +99,15 @@ _OURS = tuple(f"headwater.testing.silent_failures.{module}" for module in ("door
 _FRAMES = ("polars", "numpy")
 
 
-def _ready_made(error: Exception) -> str:
-    """Name the ready-made plant in which an error arose; empty when code of the entry had a hand in it."""
-    plant = ""
+def _ready_made(error: Exception) -> bool:
+    """Tell whether an error arose in a ready-made plant, and no code of the entry had a hand in it."""
+    ready = False
     for step, _ in traceback.walk_tb(error.__traceback__):
         module = str(step.f_globals.get("__name__", ""))
         if module not in _OURS:
-            return plant if module.partition(".")[0] in _FRAMES else ""
-        within = step.f_code.co_qualname.partition(".")[0]
-        if module != _OURS[0] and within not in ("changed_feed", "together"):
-            plant = plant or within
-    return plant
+            return ready and module.partition(".")[0] in _FRAMES
+        ready = ready or (module != __name__ and not step.f_code.co_qualname.startswith("changed_feed."))
+    return ready
 
 
 _standing: list[World] = []

@@ -106,7 +106,7 @@ def test_whatever_else_a_change_of_a_feed_raises_is_told_of_its_fault_and_window
 
 def test_a_ready_made_plant_that_fails_is_not_laid_to_the_entrys_own_code(stage: Stage) -> None:
     typed = planted(stage, plant.unit("raw_orders", "customer_id", lambda amount: amount))
-    assert "the ready-made `plant.unit`" in typed.error and "mend it" not in typed.error
+    assert "a ready-made plant that failed" in typed.error and "mend it" not in typed.error
     own = planted(
         stage, plant.changed_feed("raw_orders", lambda frame, *_: frame.select(pl.col("amount").str.len_chars()))
     )
