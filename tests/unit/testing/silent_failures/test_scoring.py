@@ -46,6 +46,15 @@ def test_a_right_verdict_is_right_in_all_respects() -> None:
     assert one.surety == ((0.9, True),) and one.cleared == (2, 3) and one.chance == 0.1
 
 
+@pytest.mark.parametrize(("source", "right"), [("raw_products", True), ("raw_orders", False)])
+def test_only_a_full_table_that_is_stale_is_truncated_too(source: str, right: bool) -> None:
+    ref = f"dataset:shop/{source}"
+    entry = replace(ENTRY, faults=(replace(ENTRY.faults[0], kind="frozen", asset=ref),))
+    one = score(entry, played(told(ref, fault="truncated")), "T3", 10)
+    assert one.top1 and one.kind == right
+    assert score(entry, played(told(ref, fault="frozen")), "T3", 10).kind
+
+
 def test_a_wrong_verdict_harms_what_it_acts_on() -> None:
     one = scored(told(BASKET, action="rollback_code", automatic=True))
     assert not one.top1 and one.top3 and one.harmful and one.automatic and not one.remedy
