@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 
 from headwater.core.project import Model
-from headwater.stats.outcomes.displacement import span
 
 LEVELS = ((0.003, "S0"), (0.01, "S1"), (0.05, "S2"), (float("inf"), "S3"))
 
@@ -18,8 +17,8 @@ class Effect:
     """What a fault did in its worst window.
 
     Attributes:
-        displacement: Mean |dp| over the rows that both have; of what is no probability in spans of the predictions
-            (`headwater.stats.outcomes.displacement`), the scale on which the product says what matters.
+        displacement: Mean |dp| over the rows that both have; of what is no probability in spans of the predictions,
+            from their 1st to their 99th percentile: the scale on which the product says what matters.
         decisions: Share of rows that were decided otherwise although their number is the same.
         lost: Share of the clean rows that are missing, or of rows that should not be there.
         labels: Share of labels that are others, or lost, among those that came.
@@ -67,7 +66,8 @@ class Measured:
         if self.model.task == "binary":
             return 1.0
         if self._scale is None:
-            self._scale = span(numbers.cast(pl.Float64).drop_nulls().to_numpy()) or 1.0
+            low, high = (numbers.cast(pl.Float64).quantile(share, "linear") or 0.0 for share in (0.01, 0.99))
+            self._scale = high - low or 1.0
         return self._scale
 
 
