@@ -20,13 +20,15 @@ def accept(
 
     Its windows since then are learned although they are in alarm, and what was before says how it varies, but no longer
     where it lies. With no metric everything counts that was out of its band, at the subject and, because it follows
-    from there, at what alarmed below it. Incidents that this explains are judged again.
+    from there, at what alarmed below it. Incidents that this explains are judged again. That a table had no rows is
+    accepted as an exception and sets no level: see `headwater.observe.closures`.
 
     Args:
         line: The project.
         subject: Reference of a dataset, model or deployment.
         metric: A metric, or a column for all of its metrics; empty for all.
-        first: The window in which the new level begins; None for where its alarms began.
+        first: The window in which the new level begins; None for where its alarms began. What merely was unusual
+            before the last acceptance is not looked at then: asked every night, it would walk back into the past.
         by: Who accepts it.
         reason: Why.
         dry_run: Only say what would be covered.
@@ -40,10 +42,12 @@ def accept(
         line.calendar.window(first)
     columns = line.state.history.columns
     own = [item for item in _open(line) if item.subject == subject and touches(metric, item, columns(item))]
-    alarms = [item for item in own if item.severity == "alarm"]
-    since = first or min((item.window for item in _newest_run(line, alarms or own)), default=None)
+    given = _given(line, subject, metric)
+    fresh = [item for item in own if item.window >= given or line.state.history.in_alarm(subject, item.window)]
+    alarms = [item for item in fresh if item.severity == "alarm"]
+    since = first or min((item.window for item in _newest_run(line, alarms or fresh)), default=None)
     if since is None or not any(item.window >= since for item in own):
-        raise _nothing(line, subject, metric, first)
+        raise _nothing(line, subject, metric, first or given)
     alarmed = [item for item in _open(line) if item.severity == "alarm" and item.window >= since]
     following = [item for item in alarmed if subject in line.above(item.subject)]
     below = sorted({item.subject for item in following}) if not metric else []
@@ -99,6 +103,12 @@ def _open(line: Line) -> list[Finding]:
     """The findings that nobody has settled."""
     history = line.state.history
     return [item for found in line.state.findings.values() for item in found if not history.settled(item.id)]
+
+
+def _given(line: Line, subject: str, metric: str) -> str:
+    """The window from which on the same was accepted before; empty where it never was."""
+    made = line.state.history.acceptances.about([subject])
+    return max((item.first for item in made if item.metric in ("", metric)), default="")
 
 
 def _newest_run(line: Line, findings: list[Finding]) -> list[Finding]:

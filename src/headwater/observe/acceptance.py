@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from headwater.core.ports import Record
 from headwater.core.records import Finding
+from headwater.observe.closures import ROWS
 from headwater.stats.alarms.forms import LEVEL, Forms, kind
 
 _RECENT = 14  # windows before a change of level that say where it was
@@ -92,17 +93,36 @@ def alike(accepted: str, metric: str) -> bool:
     return bool(same and kind(accepted) == kind(metric) == LEVEL)
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An acceptance, the ids and metrics of what it covers, and the subjects that only had no rows by that."""
+
+    made: Acceptance
+    findings: frozenset[str]
+    metrics: frozenset[str]
+    closed: frozenset[str]
+
+
 class Acceptances:
     """What is accepted now, folded from ledger records of kind ``acceptance``."""
 
     def __init__(self) -> None:
-        self._given: list[tuple[Acceptance, frozenset[str], frozenset[str]]] = []
+        self._given: list[_Given] = []
 
-    def add(self, record: Record, findings: Iterable[tuple[Finding, Iterable[str]]]) -> None:
-        """Fold one record, given the findings that are there and the columns they name."""
+    def add(
+        self, record: Record, findings: Iterable[tuple[Finding, Iterable[str]]], empty: Callable[[str, str], bool]
+    ) -> None:
+        """Fold one record.
+
+        Args:
+            record: The record.
+            findings: The findings that are there, and the columns they name.
+            empty: Tells of a subject and a window whether it had no rows: that is no level of their number.
+        """
         body = record.body
         if body["state"] == "lifted":
-            same = [item for item in self._given if _named(item[0]) == (body["subject"], body["metric"], body["first"])]
+            told = (body["subject"], body["metric"], body["first"])
+            same = [item for item in self._given if _named(item.made) == told]
             self._given = [item for item in self._given if item not in same[-1:]]
             return
         made = Acceptance(
@@ -110,12 +130,20 @@ class Acceptances:
             by=body["by"], reason=body["reason"], time=record.time,
         )  # fmt: skip
         covered = [finding for finding, columns in findings if made.covers(finding, columns)]
-        metrics = frozenset(finding.metric for finding in covered)
-        self._given.append((made, frozenset(finding.id for finding in covered), metrics))
+        counted = [finding for finding in covered if finding.metric == ROWS]
+        some = {finding.subject for finding in counted if not empty(finding.subject, finding.window)}
+        self._given.append(
+            _Given(
+                made,
+                frozenset(finding.id for finding in covered),
+                frozenset(finding.metric for finding in covered),
+                frozenset(finding.subject for finding in counted) - some,
+            )
+        )
 
     def all(self) -> list[Acceptance]:
         """Return what is accepted, oldest first."""
-        return [made for made, _, _ in self._given]
+        return [item.made for item in self._given]
 
     def about(self, subjects: Iterable[str]) -> list[Acceptance]:
         """Return what is accepted of any of these subjects, oldest first."""
@@ -124,14 +152,19 @@ class Acceptances:
 
     def covered(self) -> frozenset[str]:
         """Return the ids of all findings that are accepted."""
-        return frozenset().union(*(findings for _, findings, _ in self._given))
+        return frozenset().union(*(item.findings for item in self._given))
 
     def levels(self, subject: str, metrics: Iterable[str]) -> dict[str, str]:
-        """Return the window in which the present level of each metric of a subject begins, where one was accepted."""
+        """Return the window in which the present level of each metric of a subject begins, where one was accepted.
+
+        That a table had no rows says nothing of how many come when some do: see `headwater.observe.closures`.
+        """
         found: dict[str, str] = {}
         for metric in metrics:
-            for made, _, seen in self._given:
-                told = {made.metric} if made.metric else seen
+            for item in self._given:
+                made, told = item.made, {item.made.metric} if item.made.metric else item.metrics
+                if metric == ROWS and subject in item.closed:
+                    continue
                 if subject in made.subjects and any(alike(one, metric) for one in told):
                     found[metric] = max(made.first, found.get(metric, ""))
         return found
@@ -141,7 +174,8 @@ def releveled(history: Mapping[str, Mapping[str, float]], levels: Mapping[str, s
     """Move the windows before a change of level to where the metric lies since: they say how it varies, not where.
 
     Until a window at the new level is there, they say nothing about the metric. The move is a shift on the scale on
-    which the metric is compared, so that a count keeps its relative and a share its log-odds variation.
+    which the metric is compared, so that a count keeps its relative and a share its log-odds variation. Windows without
+    rows stay as they are and say nothing of the level: who rests on Saturdays sells nothing then at any level.
 
     Args:
         history: Metrics by window.
@@ -155,10 +189,11 @@ def releveled(history: Mapping[str, Mapping[str, float]], levels: Mapping[str, s
     found = {window: dict(values) for window, values in history.items()}
     for metric, first in levels.items():
         known = [window for window in sorted(found) if metric in found[window]]
-        before = [window for window in known if window < first]
-        after = [window for window in known if window >= first][:_RECENT]
+        told = [window for window in known if metric != ROWS or found[window][metric]]
+        before = [window for window in told if window < first]
+        after = [window for window in told if window >= first][:_RECENT]
         if not after:
-            for window in before:
+            for window in known:
                 del found[window][metric]
             continue
         form = Forms([metric])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from headwater.core.ports import Record
 from headwater.core.records import Evidence, Finding
 from headwater.core.windows import Calendar
 from headwater.observe.acceptance import Acceptances, releveled
+from headwater.observe.closures import ROWS, closures
 from headwater.observe.runs import mapping
 from headwater.stats.alarms.exceedance import Baseline, Score
 from headwater.stats.alarms.slots import Slots
@@ -32,7 +34,8 @@ class History:
     out while its subject is in alarm, and also when its subject was merely unusual in a window in which something else
     was in alarm (it may carry the fault on). Windows of an incident that was closed as the world's doing, or as
     nothing, are learned after all, and so are those that somebody accepted as the new normal (see
-    `headwater.observe.acceptance`). A window that was looked at before it ended is not learned, and nothing that was
+    `headwater.observe.acceptance`). But one that had no rows teaches nothing then: it is an exception (see
+    `headwater.observe.closures`). A window that was looked at before it ended is not learned, and nothing that was
     measured by frozen labels is, until it is measured by right ones.
 
     Args:
@@ -58,6 +61,8 @@ class History:
         self._scores: dict[tuple[str, str, str], tuple[Mapping[str, float], dict[str, Score]]] = {}
         self._acquitted: set[str] = set()
         self._unlearned: dict[str, set[str]] = defaultdict(set)
+        self._excused: dict[str, set[str]] = defaultdict(set)
+        self._closures: dict[str, frozenset[str]] = {}
         self._settled: frozenset[str] = frozenset()
         self.acceptances = Acceptances()
         self.accepted: str | None = None
@@ -110,11 +115,13 @@ class History:
         key = (evidence.type, evidence.subject)
         if evidence.values.get("frozen"):
             if self._series[key].pop(evidence.window, None) is not None:
+                self._closures.pop(evidence.subject, None)
                 self._touched(key, evidence.window)
             return
         values = {name: number for name, value in evidence.values.items() if (number := _number(value)) is not None}
         if self._series[key].get(evidence.window) != values:
             self._series[key][evidence.window] = values
+            self._closures.pop(evidence.subject, None)
             self._touched(key, evidence.window)
 
     def open(self, evidence: Evidence) -> bool:
@@ -126,6 +133,7 @@ class History:
         self._scores.clear()
         self._findings[finding.id] = finding
         if finding.severity == "alarm":
+            self._closures.pop(finding.subject, None)
             self._alarms[finding.window][finding.subject].add(finding.id)
             self._alarmed[finding.monitor, finding.subject].add(finding.window)
             for key in list(self._baselines):
@@ -156,6 +164,12 @@ class History:
         if window not in self._alarms or not any(self._alarms[window].values()):
             return True
         return not self.in_alarm(subject, window) and window not in self._notices.get(subject, ())
+
+    def closed(self, evidence: Evidence) -> bool:
+        """Tell whether a table has no rows in a window and that is in order, see `headwater.observe.closures`."""
+        if evidence.type != "profile" or evidence.values.get(ROWS) != 0:
+            return False
+        return evidence.window in self._closures_of(evidence.subject, {evidence.window: 0.0})
 
     def columns(self, finding: Finding) -> tuple[str, ...]:
         """Return the columns that a signature's finding is about; its metric is a kind of fault."""
@@ -203,7 +217,7 @@ class History:
                 self._baselines[key] = (baseline, fresh[-1] if fresh else last)
                 return baseline
         windows = self._accepted_windows(key, before)
-        baseline = Baseline(self._slots).fit(self._learned(key, windows, before))
+        baseline = Baseline(self._slots).fit(self._learned(key, windows, before), self._known(key, windows, before))
         if self._settling(key, windows, before):
             self._baselines.pop(key, None)
         elif windows and (learned is None or learned[1] <= windows[-1]):
@@ -211,13 +225,18 @@ class History:
         return baseline
 
     def scores(self, evidence: Evidence, metrics: Iterable[str] | None = None) -> dict[str, Score]:
-        """Score the numbers of a piece of evidence against the subject's accepted past."""
+        """Score the numbers of a piece of evidence against the subject's accepted past.
+
+        A window in which a table was closed is not out of any band.
+        """
         values = {name: number for name, value in evidence.values.items() if (number := _number(value)) is not None}
         place = (evidence.type, evidence.subject, evidence.window)
         cached = self._scores.get(place)
         if cached is None or cached[0] != values:
             found = self.baseline(evidence.type, evidence.subject, evidence.window).score(evidence.window, values)
             found |= self._as_before(evidence, values, found)
+            if self.closed(evidence):
+                found = {name: replace(score, r=0.0, evidence=1.0) for name, score in found.items()}
             cached = self._scores[place] = (values, found)  # until something is recorded: each monitor asks anew
         return cached[1] if metrics is None else {name: cached[1][name] for name in metrics if name in cached[1]}
 
@@ -241,7 +260,22 @@ class History:
         return {name: score for name, score in old.items() if name in found and score.r < found[name].r}
 
     def _accepted_windows(self, key: Key, before: str) -> list[str]:
-        return sorted(window for window in self._series[key] if window < before and self.learnable(key[1], window))
+        if key[1] not in self._closures:
+            self._closures[key[1]] = self._closures_of(key[1], {})
+        closed = self._closures[key[1]]
+        found = (window for window in self._series[key] if window < before and window not in closed)
+        return sorted(window for window in found if self.learnable(key[1], window))
+
+    def _closures_of(self, subject: str, newest: Mapping[str, float]) -> frozenset[str]:
+        excused = self._excused.get(subject)
+        if not excused:
+            return frozenset()
+        counts = {**self.series("profile", subject, ROWS), **newest}
+        known = {
+            window: count for window, count in counts.items()
+            if count or window in excused or window in newest or not self.in_alarm(subject, window)
+        }  # fmt: skip
+        return closures(known, {window for window in excused if known.get(window) == 0}, self._slots)
 
     def _incident(self, body: Mapping[str, Any]) -> None:
         name = str(body["incident"])
@@ -252,12 +286,13 @@ class History:
             finding = self._findings.get(finding_id)
             if finding is not None and finding.severity == "alarm":
                 self._acquitted.add(finding_id)
+                self._excuse(finding)
                 self._alarms[finding.window][finding.subject].discard(finding_id)
                 self._forget()
 
     def _acceptance(self, record: Record) -> None:
         """Learn what was accepted; what was learned by an acceptance that is undone is unlearned."""
-        self.acceptances.add(record, [(item, self.columns(item)) for item in self._findings.values()])
+        self.acceptances.add(record, [(item, self.columns(item)) for item in self._findings.values()], self._empty)
         for subject in record.body["subjects"]:
             keys = [key for key in self._series if key[1] == subject]
             since = {window for key in keys for window in self._series[key] if window >= record.body["first"]}
@@ -273,14 +308,24 @@ class History:
         settled = self._acquitted | self._settled
         self._alarms.clear()
         self._notices.clear()
+        self._excused.clear()
         for finding in self._findings.values():
             if finding.id in settled:
+                self._excuse(finding)
                 continue
             if finding.severity == "alarm":
                 self._alarms[finding.window][finding.subject].add(finding.id)
             else:
                 self._notices[finding.subject].add(finding.window)
         self._forget()
+
+    def _excuse(self, finding: Finding) -> None:
+        """Remember a finding that is settled, if it alarmed because a table had no rows."""
+        if finding.severity == "alarm" and finding.metric == ROWS and not finding.value:
+            self._excused[finding.subject].add(finding.window)
+
+    def _empty(self, subject: str, window: str) -> bool:
+        return self.values("profile", subject, window).get(ROWS) == 0
 
     def _learned(self, key: Key, windows: Iterable[str], before: str) -> dict[str, Mapping[str, float]]:
         """Return the metrics of windows, those before an accepted change of level moved to where they lie now."""
@@ -290,6 +335,16 @@ class History:
         metrics = {metric for values in found.values() for metric in values}
         levels = self.acceptances.levels(key[1], metrics)
         return dict(releveled(found, {metric: first for metric, first in levels.items() if first <= before}))
+
+    def _known(self, key: Key, windows: Iterable[str], before: str) -> dict[str, str]:
+        """Return by metric the window up to which somebody has said what to think of it: no drift is told from there.
+
+        That is where an accepted level begins, and for the number of rows the newest closure.
+        """
+        metrics = {metric for window in windows for metric in self._series[key][window]}
+        found = {metric: first for metric, first in self.acceptances.levels(key[1], metrics).items() if first <= before}
+        closed = max((window for window in self._excused.get(key[1], ()) if window < before), default="")
+        return {**found, ROWS: max(closed, found.get(ROWS, ""))}
 
     def _settling(self, key: Key, windows: list[str], before: str) -> bool:
         """Tell whether an accepted level is so new that each window still says better where it lies."""
@@ -312,6 +367,7 @@ class History:
 
     def _forget(self) -> None:
         self._baselines.clear()
+        self._closures.clear()
         self._scores.clear()
 
 

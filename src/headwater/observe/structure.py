@@ -87,7 +87,7 @@ class StructureMonitor:
 
     def _table(self, item: Evidence, history: History, calendar: Calendar, now: datetime) -> list[Finding]:
         baseline = history.baseline(item.type, item.subject, item.window)
-        if not baseline.keys:
+        if not baseline.keys or history.closed(item):
             return []
         last = history.values(item.type, item.subject, baseline.keys[-1])
         found = _emptiness(item, baseline, now)

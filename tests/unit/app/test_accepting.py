@@ -6,6 +6,8 @@ import pytest
 
 from headwater.app.judging import signature_finding
 from headwater.core.errors import DataError, UsageError
+from headwater.core.ports import Entry
+from headwater.core.records import Finding
 from headwater.observe.history import History
 
 
@@ -76,6 +78,19 @@ def test_undone_it_alarms_again(dearer):
     assert "no longer accepted, says bob" in str(dearer.workspace.incidents(all=True)[0]["timeline"])
     with pytest.raises(DataError, match="nothing of `dataset:shop/raw_orders` is accepted"):
         dearer.workspace.accept("raw_orders", by="bob", reason="again", undo=True)
+
+
+def test_asked_again_it_does_not_walk_back_into_the_past(dearer):
+    name, time = "dataset:shop/raw_orders", dearer.line.services.clock.now()
+    unusual = Finding(monitor="distribution", subject=name, window=dearer.day(1), severity="notice",
+                      metric="mean.amount", score=2.5, time=time)  # fmt: skip
+    dearer.line.record([Entry("finding", name, unusual.body(), time)])
+    dearer.wait(minutes=1)
+    assert dearer.workspace.accept("raw_orders", by="ann", reason="upmarket")["from"] == dearer.day(3)
+    with pytest.raises(DataError, match=f"is out of its band since {dearer.day(3)}"):
+        dearer.workspace.accept("raw_orders", by="ann", reason="upmarket")
+    asked = dearer.workspace.accept("raw_orders", first=dearer.day(1), by="ann", reason="upmarket", dry_run=True)
+    assert asked["from"] == dearer.day(1), "but it can be asked for by name"
 
 
 def test_a_dry_run_records_nothing(dearer):

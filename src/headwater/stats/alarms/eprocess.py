@@ -84,6 +84,26 @@ def ages(before: Floats, age: Floats, unit: Floats) -> Floats:
     return fresh
 
 
+def run(unit: Floats, starts: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+    """Run the e-CUSUM over windows that are past.
+
+    Args:
+        unit: Standardised values, shape (windows, streams).
+        starts: By stream, the window before which evidence is dropped: what it told of is known.
+
+    Returns:
+        The state and its ages after the last window, see `step` and `ages`, and the `mixture` after each window.
+    """
+    state, age, path = np.ones((len(BETS), unit.shape[1])), np.zeros((len(BETS), unit.shape[1])), np.ones(unit.shape)
+    for at in range(len(unit) + 1):
+        state, age = np.where(starts == at, 1.0, state), np.where(starts == at, 0.0, age)
+        if at < len(unit):
+            age = ages(state, age, unit[at])
+            state = step(state, unit[at])
+            path[at] = mixture(state)
+    return state, age, path
+
+
 def mixture(state: Floats) -> Floats:
     """Return the evidence of all bets together: their mean."""
     return np.asarray(state.mean(axis=0))

@@ -10,6 +10,7 @@ of the day and hour of the week), so that slow seasons move ``m`` along. Past de
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -113,8 +114,13 @@ class Baseline:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def fit(self, history: Mapping[str, Mapping[str, float]]) -> Baseline:
-        """Learn windows in key order, forgetting everything learned before; returns itself."""
+    def fit(self, history: Mapping[str, Mapping[str, float]], anew: Mapping[str, str] | None = None) -> Baseline:
+        """Learn windows in key order, forgetting everything learned before; returns itself.
+
+        Args:
+            history: Metrics by window.
+            anew: By metric, a window from which on evidence of a drift begins anew: what led there is known.
+        """
         self.keys = sorted(history)[-self.keep :]
         rows = np.array([history[key].get(ROWS, np.nan) for key in self.keys], dtype=np.float64)
         self._uneven = sizes.uneven(rows)
@@ -140,7 +146,7 @@ class Baseline:
         self._off = self._newest_off()
         self._judge(range(len(self.keys)))
         self._scale: tuple[Floats, Floats] | None = None
-        self._begin(flat)
+        self._begin(flat, anew or {})
         return self
 
     def score(self, window: str, metrics: Mapping[str, float]) -> dict[str, Score]:
@@ -321,17 +327,12 @@ class Baseline:
                 row[self._place[name]] = value
         return row
 
-    def _begin(self, flat: Floats) -> None:
+    def _begin(self, flat: Floats, anew: Mapping[str, str]) -> None:
         """Run the e-CUSUM over history, to know how far it goes on windows that were accepted."""
         lasting: Floats = flat - trailing_means(flat, LASTING * self.trailing, _least(self.trailing))
         self._squares, self._counts = np.nansum(lasting**2, axis=0), np.isfinite(lasting).sum(axis=0).astype(np.float64)
-        self._evidence = np.ones((len(eprocess.BETS), len(self.names)))
-        self._ages = np.zeros(self._evidence.shape)
-        self._path = np.ones((len(lasting), len(self.names)))
-        for at, row in enumerate(self._unit(lasting)):
-            self._ages = eprocess.ages(self._evidence, self._ages, row)
-            self._evidence = eprocess.step(self._evidence, row)
-            self._path[at] = eprocess.mixture(self._evidence)
+        starts = np.array([bisect_left(self.keys, anew.get(name, "")) for name in self.names], dtype=np.int64)
+        self._evidence, self._ages, self._path = eprocess.run(self._unit(lasting), starts)
 
     def _accumulate(self, lasting: Floats) -> None:
         unit = self._unit(lasting)

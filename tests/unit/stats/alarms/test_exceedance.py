@@ -142,6 +142,16 @@ def test_a_lasting_shift_gathers_evidence_that_one_window_does_not():
     assert seen[-1].evidence > 10 * seen[0].evidence
 
 
+def test_evidence_begins_anew_where_a_shift_is_known_and_the_band_stays():
+    history = normal(**{"mean.x": lambda random, index: 100 + random.normal(0, 1) + (1.5 if index >= 165 else 0)})
+    told = one(history, "mean.x", 101.5)
+    known = Baseline().fit(history, {"mean.x": DAYS[180]}).score(DAYS[181], {"mean.x": 101.5})["mean.x"]
+    assert told.evidence > 100 * known.evidence
+    assert (known.r, known.expected) == (told.r, told.expected)
+    later = Baseline().fit(history, {"mean.x": DAYS[190]}).drift(DAYS[181], {"mean.x": 101.5}, "mean.x")
+    assert later.since == DAYS[181], "nothing is told of the windows before"
+
+
 def test_the_band_is_given_in_the_metrics_own_unit():
     history = normal(rows=lambda random, index: 1000 * np.exp(random.normal(0, 0.05)))
     score = one(history, "rows", 1000.0)
