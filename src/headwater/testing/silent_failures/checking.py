@@ -141,6 +141,9 @@ def _windows(entry: Entry, calendar: Calendar) -> None:
     for what in ("onsets", "storms"):
         with _while(f"reading `{what}` of pipeline `{entry.name}`"):
             _inside(what, getattr(entry, what), live, calendar)
+    for subject, keys in entry.gaps.items():
+        with _while(f"reading `gaps` of pipeline `{entry.name}`"):
+            _inside(f"gaps of {subject}", keys, live, calendar)
     with _while(f"reading `onsets` of pipeline `{entry.name}`"):
         _room(entry.onsets, live)
 

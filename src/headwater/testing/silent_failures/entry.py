@@ -6,8 +6,8 @@ the windows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -193,6 +193,8 @@ class Entry:
         decoys: What changes without harm.
         worlds: Changes of the world that no asset is to blame for: kinds ``covariate`` and ``concept``.
         storms: Live windows that are odd and no fault: holidays, storms, spikes.
+        gaps: Live windows in which a real source is faulty by itself, by its reference: to name it there, and wait, is
+            no false claim.
         describe: A sentence for the table's caption.
     """
 
@@ -205,4 +207,5 @@ class Entry:
     decoys: tuple[Decoy, ...]
     worlds: tuple[Fault, ...] = ()
     storms: tuple[str, ...] = ()
+    gaps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     describe: str = ""

@@ -42,7 +42,8 @@ class Scored:
         severity: How hard it was meant to hit.
         detected: Whether there was an incident.
         delay: Windows from the onset to the first incident; None without one.
-        incidents: How many there were.
+        incidents: How many there were; of a control, without ``gaps``.
+        gaps: Incidents of a control that name a source which the real data left faulty there, and only wait.
         windows: How many windows were played.
         top1: Whether the verdict named an asset that fails; for the world, whether it said so; for a control, whether
             nobody was blamed.
@@ -74,6 +75,7 @@ class Scored:
     detected: bool
     delay: int | None
     incidents: int
+    gaps: int
     windows: int
     top1: bool
     top3: bool
@@ -108,10 +110,12 @@ def score(entry: Entry, played: Played, tier: Tier, assets: int) -> Scored:
     truths = [frozenset({fault.asset, *fault.accepted}) for fault in faults if fault.asset]
     guilty = frozenset().union(*truths)
     said = played.last() if tier == "T3" else played.tiers.get(tier, [])
+    quiet = case.role in CONTROLS
+    gaps = [item for item in said if quiet and _of_gap(item, entry, played)]
+    said = [item for item in said if item not in gaps]
     first = _primary(said, played.opened)
     named = [item for item in said if item.status == "named"]
     world = case.role == "world"
-    quiet = case.role in CONTROLS
     if quiet:
         right = not named
     elif world:
@@ -141,6 +145,7 @@ def score(entry: Entry, played: Played, tier: Tier, assets: int) -> Scored:
         detected=bool(said),
         delay=None if opened is None else played.runs.index(opened),
         incidents=len(said),
+        gaps=len(gaps),
         windows=len(played.runs),
         top1=right,
         top3=bool(truths) and all(any(subject in truth for subject in ranked) for truth in truths),
@@ -187,6 +192,12 @@ def _says(item: Told, fault: Fault, entry: Entry) -> bool:
         return kind.named_by(item.fault)
     project = entry.build()
     return any(asset.snapshot and project.ref(name) == item.subject for name, asset in project.assets.items())
+
+
+def _of_gap(item: Told, entry: Entry, played: Played) -> bool:
+    """Tell whether a verdict names a source that the real data left faulty there, and does nothing but wait."""
+    there = set(entry.gaps.get(item.subject, ())) & {run for run in played.runs if run <= item.run}
+    return item.status == "named" and item.action in ("hold", "none", "") and bool(there)
 
 
 def _harms(item: Told, guilty: frozenset[str], *, world: bool, quiet: bool) -> bool:
@@ -289,6 +300,7 @@ def summary(cases: Sequence[Scored]) -> dict[str, Any]:
         "harmful_act_rate": share(case.harmful for case in cases),
         "harmful_automatic_rate": share(case.automatic for case in cases),
         "incidents_per_1000_clean": _per_thousand(controls),
+        "gaps": sum(case.gaps for case in controls),
         "incidents_per_fault": sum(case.incidents for case in found) / len(found) if found else None,
         "delay_median": float(np.median([case.delay for case in found if case.delay is not None])) if found else None,
         "ece": ece([one for case in cases for one in case.surety]),

@@ -90,6 +90,17 @@ def test_a_control_is_right_when_nobody_is_blamed() -> None:
     assert not blamed.top1 and blamed.harmful and blamed.level == ""
 
 
+def test_a_gap_of_the_real_data_may_be_named_where_nothing_but_waiting_follows() -> None:
+    entry = replace(ENTRY, gaps={ORDERS: (RUNS[0],)})
+    waits = score(entry, played(told(action="hold"), role="clean", faults=()), "T3", 10)
+    assert (waits.top1, waits.harmful, waits.incidents, waits.gaps, waits.surety) == (True, False, 0, 1, ())
+    acts = score(entry, played(told(action="repair"), role="clean", faults=()), "T3", 10)
+    assert (acts.top1, acts.harmful, acts.incidents, acts.gaps) == (False, True, 1, 0)
+    elsewhere = score(entry, played(told(BASKET, action="hold"), role="clean", faults=()), "T3", 10)
+    assert (elsewhere.harmful, elsewhere.gaps) == (True, 0)
+    assert not score(entry, played(told(action="hold"), faults=("cents",)), "T3", 10).gaps
+
+
 def test_both_of_two_faults_are_wanted() -> None:
     both = scored(told(), told(BASKET, incident="incident:shop/2"), role="double", faults=("cents", "basket_inner"))
     assert both.top1 and both.top3 and both.incidents == 2

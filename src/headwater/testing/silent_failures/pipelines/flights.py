@@ -265,5 +265,6 @@ ENTRY = Entry(
         "2013-07-04", "2013-07-10", "2013-07-22", "2013-08-08", "2013-08-31", "2013-09-02", "2013-09-12",
         "2013-10-12", "2013-11-28", "2013-11-29", "2013-12-05", "2013-12-08",
     ),
+    gaps={"dataset:nyc/raw_weather": ("2013-08-22", "2013-10-25", "2013-11-02")},  # a tenth of the hours is missing
     describe="flights out of New York in 2013: will this one arrive late?",
 )  # fmt: skip
