@@ -352,6 +352,25 @@ def test_a_small_gap_that_stays_alarms_in_its_third_window():
     assert in_a_row([0.06, 0.05, 0.07], "null_share.x") == ["notice", "notice", "alarm"]
 
 
-@pytest.mark.parametrize("values", [[0.06, 0.0, 0.06, 0.0, 0.06], [0.02, 0.02, 0.02]])
+def test_a_small_gap_that_comes_again_and_again_alarms_in_the_third():
+    told = in_a_row([0.06, 0.0, 0.06, 0.0, 0.07], "null_share.x")
+    assert told == ["notice", "", "notice", "", "alarm"]
+
+
+@pytest.mark.parametrize("values", [[0.06, 0.06, 0.0, 0.0, 0.0, 0.06], [0.02, 0.02, 0.02]])
 def test_gaps_that_close_or_are_tiny_wake_nobody(values):
     assert "alarm" not in in_a_row(values, "null_share.x")
+
+
+def test_one_row_that_comes_again_and_again_alarms_in_its_third_window():
+    history = History(CALENDAR)
+    told = []
+    for place in range(66):
+        again = float(place >= 60)
+        item = evidence(DAYS[place], {"rows": 1.0, "repeat_share": again, "null_share.high": 0.0})
+        history.add_evidence(item)
+        found = StructureMonitor().evaluate([item], history, CALENDAR, NOW)
+        told += [place for one in found if one.severity == "alarm"]
+        for one in found:
+            history.add_finding(one)
+    assert told[:1] == [62]
