@@ -24,7 +24,7 @@ CAP = 100.0
 _ONE_SIDED = frozenset(
     (
         *("unseen", "fine", "gone", "moved", "top", "outside", "grain", "hours", "phase", "course"),
-        *("copies", "paired", "repeat", "replay", "calendar", "linear", "lookup", "fit", "scatter"),
+        *("copies", "paired", "alike", "repeat", "replay", "calendar", "linear", "lookup", "fit", "scatter"),
         *("nullpattern", "uncovered", "churn", "dtype", "schema"),
     )
 )
@@ -33,12 +33,13 @@ _FLOORS = {
         ("null", "fine", "gone", "outside", "grain", "copies", "calendar", "linear", "lookup", "nullpattern"), 0.02
     ),
     **dict.fromkeys(("unseen", "uncovered", "churn"), 0.03),
+    "alike": 0.02,
     **dict.fromkeys(("zero", "negative", "moved", "middle", "log10", "log50", "log90"), 0.05),
     **dict.fromkeys(("top", "most", "paired", "rows", "fit", "scatter", "dtype", "schema"), 0.1),
     **{"first": 0.045, "last": 0.045, "hours": 0.08, "phase": 8.0, "course": 4.0, "replay": 0.04, "repeat": 0.04},
 }
 _BY_ROWS = frozenset(
-    ("null", "unseen", "fine", "zero", "negative", "top", "moved", "most", "copies", "lookup", "linear")
+    ("null", "unseen", "fine", "zero", "negative", "top", "moved", "most", "copies", "alike", "lookup", "linear")
 )
 
 

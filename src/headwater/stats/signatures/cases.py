@@ -21,7 +21,7 @@ _STRONG, _EXTREME, _TOLD, _CERTAIN, _BYSTANDER, _FAR = 3.0, 8.0, 1.8, 3.0, 3.5, 
 # Metrics of form rather than amount: no storm moves them, so what they tell needs less support from the rest.
 _TELLING = frozenset(
     (
-        *("unseen", "fine", "grain", "outside", "copies", "paired", "repeat", "replay"),
+        *("unseen", "fine", "grain", "outside", "copies", "paired", "alike", "repeat", "replay"),
         *("dtype", "schema", "calendar", "linear", "lookup"),
     )
 )
@@ -29,7 +29,10 @@ _TELLING = frozenset(
 _EXACT = frozenset(("calendar", "linear", "lookup", "replay", "repeat"))
 _AGREEMENT = frozenset(("fit", "scatter", "phase", "course"))
 _OF_ROWS = frozenset(
-    ("rows", "copies", "paired", "outside", "first", "middle", "last", "uncovered", "churn", "repeat", "replay")
+    (
+        *("rows", "copies", "paired", "alike", "outside", "first", "middle", "last"),
+        *("uncovered", "churn", "repeat", "replay"),
+    )
 )
 
 
@@ -165,11 +168,9 @@ class Case:
 
     def about(self, *columns: str) -> frozenset[str]:
         """Return the abnormal metrics that are about the columns, or about agreement with them."""
-        loose = ("fit", "scatter", "linear", "lookup", "phase", "course")
+        loose = ("fit", "scatter", "linear", "lookup", "phase", "course", "nullpattern", "alike")
         return frozenset(
-            name
-            for name in self.abnormal
-            if set(column_of(name).split(">")) & set(columns) or metric_of(name) in loose or name == "nullpattern:"
+            name for name in self.abnormal if set(column_of(name).split(">")) & set(columns) or metric_of(name) in loose
         )
 
     def try_out(self, candidate: Candidate) -> Outcome | None:

@@ -13,6 +13,7 @@ from headwater.core.windows import Window
 from headwater.stats.frames.sampling import marked
 from headwater.stats.signatures import measures
 from headwater.stats.signatures.calendars import Calendar
+from headwater.stats.signatures.copies import alike, compared
 from headwater.stats.signatures.profiles import Clockwork
 from headwater.stats.signatures.regressions import Consistency
 from headwater.stats.signatures.relations import Linear, Lookup
@@ -211,6 +212,8 @@ class Gauge:
         frame = view.raw
         if columns is None or self.time in columns:
             result |= self._echoes(view, without)
+            if not self.snapshot and view.rows and (rest := compared(self.schema, frame, self.key)):
+                result["alike:"] = alike(frame, rest, self.every)
         if columns is None:
             result["rows:"] = float(np.log(max(view.rows, 0.5)))
             result["schema:"] = float(len(set(self.schema) ^ set(frame.columns)))

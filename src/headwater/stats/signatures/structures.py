@@ -10,11 +10,14 @@ import numpy as np
 import polars as pl
 
 from headwater.stats.signatures.cases import NORMAL, Candidate, Case
+from headwater.stats.signatures.copies import compared, often
 from headwater.stats.signatures.repairs import Repair, apply
 from headwater.stats.signatures.texts import ways
 from headwater.stats.signatures.views import kind_matches
 
 _FORM, _READ = 4.0, 50.0
+_RARE = 0.005
+"""Share of a usual window's rows that may be alike but for their key, where copies are told by that."""
 
 
 def propose_names(case: Case) -> Iterator[Candidate]:
@@ -103,10 +106,24 @@ def propose_copies(case: Case) -> Iterator[Candidate]:
         text = f"{share:.0%} of the {rows} rows repeat another row; a window usually has {usual:.0f} rows"
         for parameters, cost in _removals(case):
             yield Candidate(Repair("deduplicate", "duplicate_load", parameters), text, column="", cost=cost)
+    if "alike:" in case.abnormal and not {"copies:", "paired:"} & set(case.abnormal):
+        yield from _rekeyed(case, usual)
     time = reference.time
     if time and (f"outside:{time}" in case.abnormal or ("rows:" in case.abnormal and case.high("rows:"))):
         text = f"{rows} rows where {usual:.0f} are usual, among them rows of earlier windows"
         yield Candidate(Repair("drop_delivered", "duplicate_load", {}), text, column="")
+
+
+def _rekeyed(case: Case, usual: float) -> Iterator[Candidate]:
+    """A part of the rows came again under other keys; where rows are alike by nature nobody can tell."""
+    frame, known = case.view.raw, case.reference.baseline.values["alike:"]
+    rest = compared(case.reference.schema, frame, case.reference.key)
+    if float(np.nanmax(known)) > _RARE or case.value("rows:") < case.usual("rows:") or not often(frame, rest):
+        return
+    named = "`, `".join(case.reference.key)
+    text = f"{case.value('alike:'):.0%} of the {case.view.rows} rows repeat another row under a new `{named}`"
+    text += f"; a window usually has {usual:.0f} rows"
+    yield Candidate(Repair("deduplicate", "duplicate_load", {"key": rest}), text, column="")
 
 
 def _removals(case: Case) -> Iterator[tuple[dict[str, Any], int]]:
