@@ -10,7 +10,9 @@ import polars as pl
 from headwater.app.line import Line
 from headwater.app.readers import readers
 from headwater.core.assets import Asset
+from headwater.core.records import Evidence
 from headwater.core.windows import Window
+from headwater.stats.signatures.copies import alike, compared
 from headwater.stats.signatures.repairs import Repair, apply
 from headwater.stats.signatures.signatures import Reference, diagnose
 from headwater.triage.case import Diagnosed
@@ -19,7 +21,7 @@ REFERENCE_WINDOWS = 28
 """How many accepted windows before an incident say what is normal for a source."""
 SURE = 0.5
 """Confidence at which a signature is a finding by itself, if it is `telling`. One that cannot be undone (a table that
-came in part, say) looks too much like a holiday: it needs an alarm beside it."""
+came in part, say) looks too much like a holiday: it needs an alarm beside it, or must have come `twice`."""
 _SPECIFIC = ("unit",)  # looks like nothing else, also where nobody can tell which rows were hit
 RENEWED = 7
 """What is normal is learned anew every so many windows: learning costs half a second for a thousand rows a window."""
@@ -38,7 +40,7 @@ def reference(line: Line, asset: str, before: str, *, newest: bool = True) -> Re
             return None
     if not newest:
         keys = keys[: len(keys) - len(keys) % RENEWED] or keys
-    keys = _unsigned(line, asset, keys[-REFERENCE_WINDOWS:])
+    keys = _unsigned(line, asset, keys[-REFERENCE_WINDOWS:], before)
     learned = next((one for one in line.references[asset] if one[0] == keys), None)
     if learned is None:
         frames = [(line.calendar.window(key), line.services.tables.read(asset, [key])) for key in keys]
@@ -56,12 +58,54 @@ def telling(values: Mapping[str, Any]) -> bool:
     return bool(values["invertible"]) or values["fault"] in _SPECIFIC
 
 
-def _unsigned(line: Line, asset: str, keys: list[str]) -> list[str]:
-    """Leave out windows that carry a signature: a fault that comes and goes must not become what is normal."""
+def twice(line: Line, told: Evidence, at: int = -1) -> bool:
+    """Tell whether the window before (``at`` windows from it) carries a sure signature of the same columns as well.
+
+    A holiday is over by then. The faults need not be the same: a shard that is gone takes rows, or shares of them. Of a
+    source whose weekends are hardly known nothing is said.
+    """
+    asset = next((made for name, made in line.assets.items() if line.ref(name) == told.subject), None)
+    if asset is None or len(normal_keys(line, asset, told.window)) < 2 * RENEWED:
+        return False
+    beside = line.calendar.shift(line.calendar.window(told.window), at).key
+    other = line.state.evidence[(told.type, told.subject)].get(beside)
+    if other is None or min(told.values["confidence"], other.values["confidence"]) < SURE:
+        return False
+    return bool(set(told.values.get("columns", ())) & set(other.values.get("columns", ())))
+
+
+def _unsigned(line: Line, asset: str, keys: list[str], before: str) -> list[str]:
+    """Leave out windows that carry a signature: a fault that comes and goes must not become what is normal.
+
+    One that cannot be undone must have come twice, or be the newest there is: the window at hand tells if it stays.
+    """
+    newest = line.calendar.shift(line.calendar.window(before), -1).key
     fired = line.state.evidence[("signature", line.ref(asset))]
-    signed = {key for key, item in fired.items() if item.values["confidence"] >= SURE and telling(item.values)}
+    sure = {key: fired[key] for key in keys if key in fired and fired[key].values["confidence"] >= SURE}
+    signed = {
+        key
+        for key, item in sure.items()
+        if telling(item.values) or key == newest or twice(line, item) or twice(line, item, 1)
+    }
     kept = [key for key in keys if key not in signed]
     return kept if 2 * len(kept) >= len(keys) else keys
+
+
+AGAIN, _RARELY = 0.04, 0.005
+
+
+def repeats(line: Line, asset: Asset, key: str) -> bool:
+    """Tell whether many rows of a fresh window are alike but for their key, as hardly any were before that began."""
+    if _alike(line, asset, key) < AGAIN:
+        return False
+    before = line.calendar.shift(line.calendar.window(key), -1).key
+    return before in line.state.evidence[("signature", line.ref(asset.name))] or _alike(line, asset, before) < _RARELY
+
+
+def _alike(line: Line, asset: Asset, key: str) -> float:
+    frame = None if asset.snapshot or not asset.key else line.services.tables.read(asset.name, [key])
+    columns = [] if frame is None else compared(frame.columns, frame, asset.key)
+    return alike(frame, columns) if frame is not None and columns else 0.0
 
 
 def normal_keys(line: Line, asset: Asset, before: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from headwater.app.approving import explained
-from headwater.app.arrival import SURE, diagnosis, telling
+from headwater.app.arrival import SURE, diagnosis, repeats, telling, twice
 from headwater.app.filling import provisional
 from headwater.app.frozen import Frozen
 from headwater.app.inputs import REACH
@@ -34,7 +34,10 @@ from headwater.triage.verdict import CERTAIN, judge
 
 
 def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tuple[list[Evidence], list[Finding]]:
-    """Diagnose each source of a run that is unusual itself or feeds something that is structurally wrong."""
+    """Diagnose each source of a run that is unusual itself, repeats itself or feeds something structurally wrong.
+
+    A sure signature is an alarm where it speaks by itself, stands beside one, or came in the window before as well.
+    """
     feeding: set[str] = set()
     for alarmed in {finding.subject for finding in findings if finding.severity == "alarm"}:
         feeding |= line.above(alarmed)
@@ -43,9 +46,11 @@ def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tu
     extra: list[Finding] = []
     for name, asset in line.assets.items():
         subject = line.ref(name)
-        if asset.recomputable or subject not in unusual | feeding:
+        if asset.recomputable:
             continue
         key = line.calendar.shift(line.calendar.window(run), -asset.lag).key
+        if subject not in unusual | feeding and not repeats(line, asset, key):
+            continue
         if provisional(line, asset, key):
             continue  # what is not whole yet looks like what came in part
         pressing = subject in feeding or any(
@@ -55,7 +60,7 @@ def look_for_signatures(line: Line, run: str, findings: Sequence[Finding]) -> tu
         if made is None:
             continue
         evidence.append(made)
-        if made.values["confidence"] >= SURE and (telling(made.values) or pressing):
+        if made.values["confidence"] >= SURE and (telling(made.values) or pressing or twice(line, made)):
             extra.append(signature_finding(made))
     return evidence, extra
 
