@@ -134,12 +134,12 @@ def _odd_partners(case: Case, asset: str, sources: set[str], found: Sequence[Wei
         return sources
     beside = [own[name] for name in above - sources if name in own and not own[name].exonerated]
     far = NEAR if all(_unchanged(case, source) for source in sources) else FAR
-    odd = {item.asset for item in beside if item.numbers.get("exceedance", 0.0) >= far}
-    return (
-        odd
-        or {item.asset for item in beside if any(one.monitor == "structure" for one in case.of(item.asset))}
-        or sources
-    )
+    odd = {item.asset for item in beside if item.numbers.get("exceedance", 0.0) >= far or _broken(case, item.asset)}
+    return odd or sources
+
+
+def _broken(case: Case, asset: str) -> bool:
+    return any(one.monitor == "structure" and one.severity == "alarm" for one in case.of(asset))
 
 
 def _unchanged(case: Case, source: str) -> bool:
