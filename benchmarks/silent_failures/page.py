@@ -25,6 +25,7 @@ LINES = (
     ("remedy", "remedy right"), ("detected", "detected"), ("harmful_act_rate", "harmful acts, of all cases"),
     ("harmful_automatic_rate", "of them by themselves"),
     ("incidents_per_1000_clean", "incidents per 1000 clean windows"),
+    ("gaps", "incidents that name a gap of the real data (counted nowhere else)"),
     ("incidents_per_fault", "incidents per fault"), ("delay_median", "windows to the incident, median"),
     ("ece", "calibration error (ECE)"), ("both_in_top3", "both of two among three"),
     ("world_recall", "changed world told"), ("controls_unblamed", "controls without blame"),
@@ -33,6 +34,7 @@ LINES = (
     ("triage_seconds", "of them for one judgement"),
 )  # fmt: skip
 COUNTS = (
+    "gaps",
     "incidents_per_1000_clean",
     "delay_median",
     "lift",
@@ -190,7 +192,6 @@ REASONS: Mapping[str, str] = {
     "concept": "the residuals of up to eight windows stay within what windows of that model do anyway",
     "covariate": "no feature lies further off than in any three of the last 42 windows, three windows in a row",
     "partial": "a tenth of the rows is less than what days differ by",
-    "frozen": "a day's weather is one row, and one row has no order",
     "trained_on_faulted_snapshot": _GATED, "label_leak": _GATED, "wrong_params": _GATED,
 }  # fmt: skip
 """Why a kind that opened no incident is hard to see, as far as that is known."""
@@ -227,7 +228,8 @@ def section(told: Mapping[str, Any]) -> str:
         f"{minutes:.0f} minutes in {told.get('workers', 2)} processes, {cpu:.0f} minutes of CPU.", "",
         "Faults that no job reports, planted in pipelines of real data through the doors that a team has; harmless "
         "changes, storms and quiet weeks beside them. [How it is played](../docs/guides/enter-silent-failures.md). "
-        "Shares are of single faults that move predictions, labels or rows by 0.01 or more in some window (S2, S3); a "
+        "Shares are of single faults that move predictions, labels or rows by 0.01 or more in some window (S2, S3), "
+        "numbers in spans of the predictions from their 1st to their 99th percentile; a "
         "verdict counts as named only when it names, not when it says undetermined. In brackets 95 %, by drawing kinds "
         "with replacement. Bold misses its target.", "",
         "![Named first by tier, abstention, calibration, delay](silent_failures/silent_failures.svg)", "",
